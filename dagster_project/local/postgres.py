@@ -69,6 +69,12 @@ def start(folder: Path, *, timeout_s: float = 60) -> PostgresServer:
         return running or _launch(folder, password, timeout_s)
 
 
+def is_running(folder: Path) -> bool:
+    """Whether the server of `folder` answers."""
+    password_file = folder.resolve() / "password"
+    return password_file.exists() and _find_running(folder.resolve(), password_file.read_text()) is not None
+
+
 def stop(folder: Path) -> bool:
     """Stop the server of `folder`; False when none was running."""
     folder = folder.resolve()

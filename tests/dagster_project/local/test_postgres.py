@@ -12,7 +12,12 @@ import pytest
 
 from dagster_project.local import postgres
 
-START = "import sys; from pathlib import Path; from dagster_project.local import postgres; print(postgres.start(Path(sys.argv[1])).port)"
+START = """
+import sys
+from pathlib import Path
+from dagster_project.local import postgres
+print(postgres.start(Path(sys.argv[1])).port)
+"""
 
 
 @pytest.fixture

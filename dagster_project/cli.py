@@ -1,0 +1,288 @@
+"""The `call-coach` command.
+
+Exit codes: 0 done, 1 a part failed, 2 a wrong request or setting, 3 partial: run again later.
+"""
+
+import logging
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from dagster_project.settings import Settings, apply, process_environment
+
+app = typer.Typer(
+    name="call-coach",
+    help="Turns recorded sales calls into coaching. Start with [bold]call-coach demo[/bold]: no key, no set-up.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+simulate_app = typer.Typer(
+    help="Stand-ins for Gong, Claude and HubSpot as servers on this machine.", no_args_is_help=True
+)
+knowledge_app = typer.Typer(help="The rubrics, product pages and prices that scores rest on.", no_args_is_help=True)
+app.add_typer(simulate_app, name="simulate")
+app.add_typer(knowledge_app, name="knowledge")
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
+errors = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 110)
+
+
+class Exit(IntEnum):
+    DONE = 0
+    FAILED = 1
+    WRONG_REQUEST = 2
+    PARTIAL = 3
+
+
+class Progress(logging.Handler):
+    """One line per step of the work, with the seconds since the command began."""
+
+    def __init__(self) -> None:
+        super().__init__(level=logging.INFO)
+        self.started = time.monotonic()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        style = "yellow" if record.levelno >= logging.WARNING else "dim"
+        console.print(
+            f"[dim]{time.monotonic() - self.started:5.0f} s[/dim]  [{style}]{escape(record.getMessage())}[/{style}]"
+        )
+
+
+def _show_progress(settings: Settings) -> None:
+    handler = Progress()
+    for name in ("dagster_project", "dlt_pipelines", "knowledge"):
+        parent = logging.getLogger(name)
+        parent.setLevel(settings.log_level)
+        parent.addHandler(handler)
+        parent.propagate = False
+
+
+def _fail(message: str, code: Exit = Exit.WRONG_REQUEST) -> typer.Exit:
+    errors.print(f"[red]{escape(message)}[/red]")
+    return typer.Exit(code)
+
+
+def _monday(text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as error:
+        raise _fail(f"{text!r} is not a date. Write it as 2026-11-16.") from error
+    return day - timedelta(days=day.weekday())
+
+
+@contextmanager
+def _warehouse(settings: Settings) -> Iterator[str]:
+    """The migrated database of DATABASE_URL, or else of the embedded server; the environment names it."""
+    from dagster_project.database.migrate import migrate
+    from dagster_project.local.demo import embedded_database
+
+    if settings.database_url:
+        migrate(settings.database_url)
+        apply(process_environment(database_url=settings.database_url, home=settings.home_folder))
+        yield settings.database_url
+        return
+    with embedded_database(settings.home_folder, "call_coach", keep_running=False) as database_url:
+        apply(process_environment(database_url=database_url, home=settings.home_folder))
+        yield database_url
+
+
+def _run_weeks(settings: Settings, database_url: str, weeks: tuple[date, ...], next_steps: list[str]) -> None:
+    from dagster_project.pipeline import prepare_instance, run_pipeline
+    from dagster_project.screens import summary_screen
+    from dagster_project.summary import read_summary
+
+    started, began = datetime.now(UTC), time.monotonic()
+    log = settings.home_folder / "logs" / "pipeline.log"
+    prepare_instance(settings.home_folder)
+    logging.getLogger(__name__).info("running the pipeline for weeks %s to %s", weeks[0], weeks[-1])
+    run = run_pipeline(weeks=weeks, log=log)
+    if not run.succeeded:
+        failures = "\n".join(run.failures)
+        raise _fail(f"Run {run.run_id} failed:\n{failures}\nWhat the tools printed is in {log}.", Exit.FAILED)
+    summary = read_summary(database_url, since=started)
+    console.print(summary_screen(summary, seconds=time.monotonic() - began, next_steps=next_steps))
+
+
+@app.command()
+def demo(
+    data: Annotated[
+        Path | None,
+        typer.Option(help="A folder with users.json, calls.json and transcripts.json as Gong's API returns them."),
+    ] = None,
+) -> None:
+    """Run everything once on this machine, on an invented company or on your own folder, and show what came out.
+
+    Starts a Postgres, a Gong simulator and a Claude sandbox on free ports, runs the real pipeline and ends by itself.
+    Scores come from the sandbox, which matches phrases; they show the mechanics, not Claude's judgement.
+    """
+    settings = Settings()
+    _show_progress(settings)
+    from dagster_project.defs.partitions import weeks_between
+    from dagster_project.local.demo import company_date, demo_services, remember_demo
+    from dlt_pipelines.gong.simulator.tenant import Tenant, TenantError
+
+    home = settings.home_folder
+    logger = logging.getLogger(__name__)
+    if data is not None:
+        try:
+            first, last = Tenant.from_folder(data).span()
+        except TenantError as error:
+            raise _fail(str(error)) from error
+    else:
+        last = company_date(home)
+        first = last - timedelta(weeks=11)
+    logger.info("starting Postgres, a Gong simulator and a Claude sandbox")
+    with demo_services(home, data) as services:
+        remember_demo(home, data)
+        _run_weeks(
+            settings,
+            services.database_url,
+            weeks_between(first, last),
+            [
+                "[bold]uv run call-coach up[/bold] opens the dashboard, the Dagster UI and the MCP server on this data",
+                "[bold]uv run call-coach demo[/bold] again costs no request; after a change to a rubric in knowledge/rubrics "
+                "only its dimension is scored anew",
+                "[bold]uv run call-coach run[/bold] does the same with your Gong, Claude and Postgres (see .env.example)",
+            ],
+        )
+
+
+@app.command()
+def run(
+    week: Annotated[str | None, typer.Option(help="One week, by any of its days: 2026-11-16.")] = None,
+    first: Annotated[str | None, typer.Option("--from", help="The first week, by any of its days.")] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", help="The last week, by any of its days; today's by default.")
+    ] = None,
+) -> None:
+    """Load from Gong, score with Claude and build the marts, once. Without a week: the last 14 days and today's week.
+
+    Needs GONG_API_KEY, GONG_API_SECRET and ANTHROPIC_API_KEY; DATABASE_URL too, unless the embedded Postgres will do.
+    """
+    settings = Settings()
+    _show_progress(settings)
+    from dagster_project.defs.partitions import weeks_between
+
+    today = datetime.now(UTC).date()
+    from_week = _monday(week) or _monday(first) or today - timedelta(days=14)
+    to_week = _monday(week) or _monday(last) or today
+    if from_week > to_week:
+        raise _fail(f"The first week ({from_week}) is after the last ({to_week}).")
+    with _warehouse(settings) as database_url:
+        _run_weeks(
+            settings,
+            database_url,
+            weeks_between(from_week, to_week),
+            ["[bold]uv run call-coach up[/bold] opens the dashboard, the Dagster UI and the MCP server"],
+        )
+
+
+@app.command()
+def up() -> None:
+    """Open all services on this machine: dashboard, Dagster UI and MCP server. Ctrl-C ends them all.
+
+    Shows the warehouse of DATABASE_URL; without one the last demo, its simulator and sandbox included; without that the
+    embedded database.
+    """
+    settings = Settings()
+    _show_progress(settings)
+    from contextlib import ExitStack
+
+    from dagster_project.local.demo import demo_services, remembered_demo
+    from dagster_project.local.processes import ProcessFailedError
+    from dagster_project.local.services import open_services
+    from dagster_project.pipeline import prepare_instance
+
+    # a second Ctrl-C or a closed terminal takes the same way out
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    demo_before = remembered_demo(settings.home_folder)
+    with ExitStack() as stack:
+        try:
+            if settings.database_url is None and demo_before is not None:
+                services = stack.enter_context(demo_services(settings.home_folder, demo_before.data))
+                database_url = services.database_url
+            else:
+                database_url = stack.enter_context(_warehouse(settings))
+            prepare_instance(settings.home_folder)
+            running = stack.enter_context(open_services(settings.home_folder))
+            console.print("\n[bold]call-coach is up[/bold]")
+            for service in running.services:
+                console.print(f"  {service.name:<16} {service.url}  [dim]{service.what}[/dim]")
+            shown = database_url.rsplit("/", 1)[-1].split("?")[0]
+            console.print(f"  Database         {shown}\n  Press Ctrl-C to end everything.")
+            ended = running.wait()
+            raise _fail(f"{ended.name} ended by itself. The end of its log:\n{ended.log_tail()}", Exit.FAILED)
+        except ProcessFailedError as error:
+            raise _fail(str(error), Exit.FAILED) from error
+        except KeyboardInterrupt:
+            console.print("\nending everything")
+
+
+@simulate_app.command("gong")
+def simulate_gong(
+    port: Annotated[int, typer.Option(help="0 takes a free port.")] = 0,
+    data: Annotated[
+        Path | None, typer.Option(help="A folder of Gong-shaped JSON; the seeded company without it.")
+    ] = None,
+) -> None:
+    """Serve a Gong API on this machine."""
+    _serve("dlt_pipelines.gong.simulator", port, ["--data", str(data)] if data else [])
+
+
+@simulate_app.command("claude")
+def simulate_claude(port: Annotated[int, typer.Option(help="0 takes a free port.")] = 0) -> None:
+    """Serve a Claude Messages API on this machine; it answers by matching phrases, as model "sandbox"."""
+    _serve("dagster_project.analysis.sandbox", port, [])
+
+
+def _serve(module: str, port: int, arguments: list[str]) -> None:
+    import runpy
+
+    sys.argv = [module, "--port", str(port), *arguments]
+    runpy.run_module(module, run_name="__main__")
+
+
+@knowledge_app.command("check")
+def knowledge_check() -> None:
+    """Check rubrics, documents and prices, and say what to mend."""
+    from knowledge.check import check
+
+    findings = check()
+    for finding in findings:
+        console.print(f"[red]{escape(str(finding))}[/red]")
+    if findings:
+        raise typer.Exit(Exit.FAILED)
+    console.print("The knowledge base is sound.")
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database of DATABASE_URL (or the embedded one) to the shape this version needs."""
+    with _warehouse(Settings()):
+        console.print("The database is up to date.")
+
+
+def main() -> None:
+    from dagster_project.database.migrate import MigrationError
+    from dagster_project.local.postgres import PostgresUnavailableError
+    from dagster_project.local.processes import ProcessFailedError
+
+    try:
+        app()
+    except (MigrationError, PostgresUnavailableError, ProcessFailedError) as error:
+        errors.print(f"[red]{escape(str(error))}[/red]")
+        sys.exit(Exit.FAILED)

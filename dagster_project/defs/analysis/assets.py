@@ -1,0 +1,64 @@
+import asyncio
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import dagster as dg
+
+from dagster_project.analysis.engine import score_weeks
+from dagster_project.analysis.settings import AnalysisSettings
+from dagster_project.analysis.store import build_chunks
+from dagster_project.defs.analysis.specs import DIMENSION_SPECS, TRANSCRIPT_CHUNKS
+from dagster_project.defs.partitions import call_weeks, partition_weeks
+from dagster_project.defs.resources import Warehouse
+
+logger = logging.getLogger(__name__)
+
+
+class ScoringConfig(dg.Config):
+    """What a run may ask for: some calls only, or every answer anew."""
+
+    call_ids: list[str] | None = None
+    force: bool = False
+
+
+@dg.asset(
+    key=TRANSCRIPT_CHUNKS,
+    deps=[dg.AssetKey(["gong", "transcripts"]), dg.AssetKey(["gong", "users"])],
+    partitions_def=call_weeks,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    group_name="analysis",
+    kinds={"postgres"},
+)
+def transcript_chunks(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
+    """One row per call and chunk: the redacted transcript as Claude is sent it."""
+    report = build_chunks(database_url=warehouse.database_url, weeks=partition_weeks(context), on_progress=logger.info)
+    return dg.MaterializeResult(metadata=asdict(report))
+
+
+@dg.multi_asset(
+    specs=DIMENSION_SPECS,
+    partitions_def=call_weeks,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    can_subset=True,
+    pool="claude",
+)
+def dimension_scores(
+    context: dg.AssetExecutionContext, config: ScoringConfig, warehouse: Warehouse
+) -> Iterator[dg.MaterializeResult]:
+    """Claude's verdicts on the week's calls, all dimensions in one process so that requests share a cached prefix."""
+    dimensions = sorted(key.path[-1] for key in context.selected_asset_keys)
+    report = asyncio.run(
+        score_weeks(
+            database_url=warehouse.database_url,
+            settings=AnalysisSettings(),
+            weeks=partition_weeks(context),
+            dimensions=dimensions,
+            call_ids=config.call_ids,
+            force=config.force,
+            run_id=context.run_id,
+            on_progress=logger.info,
+        )
+    )
+    for outcome in report.dimensions:
+        yield dg.MaterializeResult(asset_key=["analysis", outcome.dimension], metadata=asdict(outcome))

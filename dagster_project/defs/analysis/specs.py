@@ -1,0 +1,32 @@
+"""One asset per rubric file, and one for the brief of a call, which has no rubric."""
+
+import dagster as dg
+
+from knowledge.rubrics import Rubric, load_rubrics
+
+CALL_BRIEF = "call_brief"
+TRANSCRIPT_CHUNKS = dg.AssetKey(["analysis", "transcript_chunks"])
+
+
+def _dimension_spec(rubric: Rubric) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        ["analysis", rubric.dimension],
+        deps=[TRANSCRIPT_CHUNKS, dg.AssetKey(["knowledge", "rubrics"])],
+        description=f"One row per call and scored rep: {rubric.question}",
+        code_version=rubric.rubric_version,
+        group_name="analysis",
+        kinds={"anthropic", "postgres"},
+    )
+
+
+DIMENSION_SPECS = [
+    *(_dimension_spec(rubric) for rubric in load_rubrics()),
+    dg.AssetSpec(
+        ["analysis", CALL_BRIEF],
+        deps=[TRANSCRIPT_CHUNKS, dg.AssetKey(["knowledge", "rubrics"])],
+        description="One row per call: summary, sentiment, objections, next steps, risks and how urgent it is.",
+        group_name="analysis",
+        kinds={"anthropic", "postgres"},
+    ),
+]
+ANALYSIS_KEYS = tuple(spec.key for spec in DIMENSION_SPECS)

@@ -1,0 +1,60 @@
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+import dagster as dg
+
+from dagster_project.defs.partitions import call_weeks, partition_weeks, window_of
+from dagster_project.defs.resources import Warehouse
+from dlt_pipelines.gong.settings import GongSettings
+from dlt_pipelines.gong.source import LoadReport, load
+
+logger = logging.getLogger(__name__)
+
+GONG = {"group_name": "ingest", "kinds": {"dlt", "postgres"}}
+
+
+def _load(warehouse: Warehouse, streams: Sequence[str], window: tuple[datetime, datetime] | None = None) -> LoadReport:
+    report = load(
+        database_url=warehouse.database_url,
+        settings=GongSettings(),
+        streams=streams,
+        window=window,
+        on_progress=logger.info,
+    )
+    for problem in report.problems:
+        logger.warning("%s %s: %s %s", problem.stream, problem.key, problem.what, problem.what_to_do)
+    return report
+
+
+def _results(report: LoadReport) -> Iterator[dg.MaterializeResult]:
+    for stream in report.streams:
+        yield dg.MaterializeResult(
+            asset_key=["gong", stream.stream],
+            metadata={
+                "rows_read": stream.rows_read,
+                "dagster/row_count": stream.rows_written,
+                "requests": stream.requests,
+                "problems": len([problem for problem in report.problems if problem.stream == stream.stream]),
+            },
+        )
+
+
+@dg.multi_asset(specs=[dg.AssetSpec(["gong", "users"], description="One row per user and validity.", **GONG)])
+def people(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
+    """Everybody in the Gong company, as a full snapshot with history."""
+    yield from _results(_load(warehouse, ["users"]))
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(["gong", "calls"], description="One row per call.", **GONG),
+        dg.AssetSpec(["gong", "transcripts"], description="One row per call with a transcript.", **GONG),
+    ],
+    partitions_def=call_weeks,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
+def conversations(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
+    """The calls that started in the week, and what was said in them."""
+    window = window_of(partition_weeks(context))
+    yield from _results(_load(warehouse, ["calls", "transcripts"], window))

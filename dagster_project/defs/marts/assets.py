@@ -1,0 +1,38 @@
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
+
+from dagster_project.defs.analysis.specs import ANALYSIS_KEYS
+from dagster_project.defs.marts.project import dbt_project, prepared_manifest
+from dagster_project.settings import apply, dbt_environment
+
+# every dimension's asset writes its rows into these shared tables
+SHARED_TABLES = {dg.AssetKey(["analysis", table]) for table in ("results", "call_results", "requests")}
+KNOWLEDGE_TABLES = {dg.AssetKey(["knowledge", table]) for table in ("rubrics", "documents", "model_prices")}
+
+
+class MartTranslator(DagsterDbtTranslator):
+    """Join dbt's sources to the assets that write them, where one table has several writers or the reverse."""
+
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        deps = {dep.asset_key for dep in spec.deps}
+        if deps & SHARED_TABLES:
+            deps = (deps - SHARED_TABLES) | set(ANALYSIS_KEYS)
+        if deps & KNOWLEDGE_TABLES:
+            deps = (deps - KNOWLEDGE_TABLES) | {dg.AssetKey(["knowledge", "rubrics"])}
+        return spec.replace_attributes(deps=sorted(deps), kinds={"dbt", "postgres"})
+
+
+@dbt_assets(
+    manifest=prepared_manifest(),
+    project=dbt_project(),
+    dagster_dbt_translator=MartTranslator(),
+    pool="dbt",
+)
+def marts(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: dg.ResourceParam[Any]) -> Iterator[Any]:
+    """Staging, intermediate and mart models, each followed by its tests."""
+    apply(dbt_environment(warehouse.database_url))
+    yield from dbt.cli(["build"], context=context).stream()

@@ -1,0 +1,79 @@
+"""Where the project lives, what database it uses, and the environment its child processes get."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parents[1]
+
+QUIET = {
+    "DAGSTER_DISABLE_TELEMETRY": "1",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "RUNTIME__DLTHUB_TELEMETRY": "false",
+    "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
+    "FASTMCP_CHECK_FOR_UPDATES": "off",
+}
+
+
+class Settings(BaseSettings):
+    """The settings shared by all parts; each part's own stand in its folder. Read from the environment and `.env`."""
+
+    model_config = SettingsConfigDict(env_file=ROOT / ".env", extra="ignore", env_ignore_empty=True)
+
+    database_url: str | None = None
+    home: Annotated[Path, NoDecode, Field(alias="CALL_COACH_HOME")] = ROOT / ".call_coach"
+    log_level: str = "INFO"
+
+    @property
+    def home_folder(self) -> Path:
+        return self.home.expanduser().resolve()
+
+
+def with_search_path(database_url: str, schema: str) -> str:
+    """The same database, with `schema` first on the search path, so that a tool's own tables stay out of `public`."""
+    parts = urlsplit(database_url)
+    query = dict(parse_qsl(parts.query))
+    query["options"] = f"{query.get('options', '')} -csearch_path={schema}".strip()
+    return urlunsplit(parts._replace(query=urlencode(query, safe="/", quote_via=_quote)))
+
+
+def _quote(text: str, safe: str = "", encoding: str | None = None, errors: str | None = None) -> str:
+    from urllib.parse import quote
+
+    return quote(text, safe=safe, encoding=encoding, errors=errors)
+
+
+def dbt_environment(database_url: str) -> dict[str, str]:
+    """The variables that `dbt/profiles.yml` reads, taken apart from the one URL."""
+    parts = urlsplit(database_url)
+    query = dict(parse_qsl(parts.query))
+    return {
+        "CALL_COACH_DB_HOST": parts.hostname or "127.0.0.1",
+        "CALL_COACH_DB_PORT": str(parts.port or 5432),
+        "CALL_COACH_DB_NAME": parts.path.lstrip("/") or "postgres",
+        "CALL_COACH_DB_USER": unquote(parts.username or "postgres"),
+        "CALL_COACH_DB_PASSWORD": unquote(parts.password or ""),
+        "CALL_COACH_DB_SSLMODE": query.get("sslmode", "prefer"),
+    }
+
+
+def process_environment(*, database_url: str, home: Path) -> dict[str, str]:
+    """Everything a child process (Dagster, dbt, dashboard, MCP server) needs to find the warehouse."""
+    return {
+        **QUIET,
+        "DATABASE_URL": database_url,
+        "CALL_COACH_HOME": str(home),
+        "DAGSTER_HOME": str(home / "dagster"),
+        "DAGSTER_PG_URL": with_search_path(database_url, "dagster"),
+        "DLT_DATA_DIR": str(home / "dlt"),
+        **dbt_environment(database_url),
+    }
+
+
+def apply(environment: dict[str, str]) -> None:
+    """Make `environment` this process's own: the tools that run inside it read it there."""
+    os.environ.update(environment)
