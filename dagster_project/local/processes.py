@@ -18,9 +18,6 @@ from urllib.request import urlopen
 
 logger = logging.getLogger(__name__)
 
-GRACE_S = 12
-
-
 class ProcessFailedError(RuntimeError):
     """A child process ended or stayed silent before it was ready; the text holds the end of its log."""
 
@@ -40,6 +37,8 @@ class Supervisor:
     """Starts children and ends them all on exit, whatever the reason for it."""
 
     logs: Path
+    # dagster's daemon needs about 3 s to end its children
+    grace_s: float = 12
     children: list[Child] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -111,12 +110,12 @@ class Supervisor:
         """Interrupt every child's process group, then kill what is left after the grace period."""
         for child in self.children:
             _signal_group(child.process.pid, signal.SIGINT)
-        end = time.monotonic() + GRACE_S
+        end = time.monotonic() + self.grace_s
         for child in self.children:
             try:
                 child.process.wait(timeout=max(0.1, end - time.monotonic()))
             except subprocess.TimeoutExpired:
-                logger.warning("%s did not stop in %d s and is killed", child.name, GRACE_S)
+                logger.warning("%s did not stop in %.0f s and is killed", child.name, self.grace_s)
             # the leader may be gone while grandchildren of its group live on
             _signal_group(child.process.pid, signal.SIGKILL)
             child.process.wait()
