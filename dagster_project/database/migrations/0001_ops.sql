@@ -16,6 +16,8 @@ create table ops.webhook_inbox (
         check (status in ('received', 'processing', 'completed', 'failed', 'parked')),
     reason text,
     attempts integer not null default 0,
+    -- the batch that took this event; the run it caused carries it as a tag
+    claim_id text,
     run_id text,
     received_at timestamptz not null default now(),
     claimed_at timestamptz,
@@ -24,6 +26,7 @@ create table ops.webhook_inbox (
 );
 create index webhook_inbox_waiting on ops.webhook_inbox (received_at) where status in ('received', 'processing', 'failed');
 create index webhook_inbox_call on ops.webhook_inbox (call_id);
+create index webhook_inbox_body on ops.webhook_inbox (body_sha256);
 
 create table ops.analysis_requests (
     request_id text primary key default gen_random_uuid()::text,
@@ -37,6 +40,7 @@ create table ops.analysis_requests (
         check (status in ('received', 'processing', 'completed', 'failed', 'parked')),
     reason text,
     attempts integer not null default 0,
+    claim_id text,
     run_id text,
     requested_at timestamptz not null default now(),
     claimed_at timestamptz,
@@ -110,6 +114,15 @@ create table ops.reviews (
     unique (week_start, kind, recipient_id, version)
 );
 
+-- The charts of a review's e-mail, kept so that a message sent again is the same bytes.
+create table ops.review_images (
+    review_id text not null references ops.reviews (review_id) on delete cascade,
+    content_id text not null,
+    alt_text text not null,
+    png bytea not null,
+    primary key (review_id, content_id)
+);
+
 create table ops.review_deliveries (
     delivery_id bigint generated always as identity primary key,
     review_id text not null references ops.reviews (review_id) on delete cascade,
@@ -120,6 +133,20 @@ create table ops.review_deliveries (
     attempted_at timestamptz not null default now(),
     unique (review_id, channel, address)
 );
+
+-- One row per cause from its first sighting until it is gone; a message goes out when the row opens.
+create table ops.alerts (
+    alert_id bigint generated always as identity primary key,
+    cause text not null,
+    title text not null,
+    detail text not null,
+    what_to_do text not null,
+    opened_at timestamptz not null default now(),
+    last_seen_at timestamptz not null default now(),
+    announced_at timestamptz,
+    resolved_at timestamptz
+);
+create unique index alerts_open on ops.alerts (cause) where resolved_at is null;
 
 -- What was erased must stay erased: the loader consults this before it writes.
 create table ops.tombstones (
