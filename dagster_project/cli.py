@@ -7,18 +7,16 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
-from enum import IntEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
-from dagster_project.settings import Settings, apply, process_environment
+from dagster_project.commands import health
+from dagster_project.commands.terminal import Exit, console, errors, fail, monday, show_progress, warehouse
+from dagster_project.settings import Settings
 
 app = typer.Typer(
     name="call-coach",
@@ -33,70 +31,7 @@ simulate_app = typer.Typer(
 knowledge_app = typer.Typer(help="The rubrics, product pages and prices that scores rest on.", no_args_is_help=True)
 app.add_typer(simulate_app, name="simulate")
 app.add_typer(knowledge_app, name="knowledge")
-
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
-errors = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 110)
-
-
-class Exit(IntEnum):
-    DONE = 0
-    FAILED = 1
-    WRONG_REQUEST = 2
-    PARTIAL = 3
-
-
-class Progress(logging.Handler):
-    """One line per step of the work, with the seconds since the command began."""
-
-    def __init__(self) -> None:
-        super().__init__(level=logging.INFO)
-        self.started = time.monotonic()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        style = "yellow" if record.levelno >= logging.WARNING else "dim"
-        console.print(
-            f"[dim]{time.monotonic() - self.started:5.0f} s[/dim]  [{style}]{escape(record.getMessage())}[/{style}]"
-        )
-
-
-def _show_progress(settings: Settings) -> None:
-    handler = Progress()
-    for name in ("dagster_project", "dlt_pipelines", "knowledge"):
-        parent = logging.getLogger(name)
-        parent.setLevel(settings.log_level)
-        parent.addHandler(handler)
-        parent.propagate = False
-
-
-def _fail(message: str, code: Exit = Exit.WRONG_REQUEST) -> typer.Exit:
-    errors.print(f"[red]{escape(message)}[/red]")
-    return typer.Exit(code)
-
-
-def _monday(text: str | None) -> date | None:
-    if text is None:
-        return None
-    try:
-        day = date.fromisoformat(text)
-    except ValueError as error:
-        raise _fail(f"{text!r} is not a date. Write it as 2026-11-16.") from error
-    return day - timedelta(days=day.weekday())
-
-
-@contextmanager
-def _warehouse(settings: Settings) -> Iterator[str]:
-    """The migrated database of DATABASE_URL, or else of the embedded server; the environment names it."""
-    from dagster_project.database.migrate import migrate
-    from dagster_project.local.demo import embedded_database
-
-    if settings.database_url:
-        migrate(settings.database_url)
-        apply(process_environment(database_url=settings.database_url, home=settings.home_folder))
-        yield settings.database_url
-        return
-    with embedded_database(settings.home_folder, "call_coach", keep_running=False) as database_url:
-        apply(process_environment(database_url=database_url, home=settings.home_folder))
-        yield database_url
+app.add_typer(health.app)
 
 
 def _run_weeks(settings: Settings, database_url: str, weeks: tuple[date, ...], next_steps: list[str]) -> None:
@@ -111,7 +46,7 @@ def _run_weeks(settings: Settings, database_url: str, weeks: tuple[date, ...], n
     run = run_pipeline(weeks=weeks, log=log)
     if not run.succeeded:
         failures = "\n".join(run.failures)
-        raise _fail(f"Run {run.run_id} failed:\n{failures}\nWhat the tools printed is in {log}.", Exit.FAILED)
+        raise fail(f"Run {run.run_id} failed:\n{failures}\nWhat the tools printed is in {log}.", Exit.FAILED)
     summary = read_summary(database_url, since=started)
     console.print(summary_screen(summary, seconds=time.monotonic() - began, next_steps=next_steps))
 
@@ -129,7 +64,7 @@ def demo(
     Scores come from the sandbox, which matches phrases; they show the mechanics, not Claude's judgement.
     """
     settings = Settings()
-    _show_progress(settings)
+    show_progress(settings)
     from dagster_project.defs.partitions import weeks_between
     from dagster_project.local.demo import company_date, demo_services, remember_demo
     from dlt_pipelines.gong.simulator.tenant import Tenant, TenantError
@@ -140,7 +75,7 @@ def demo(
         try:
             first, last = Tenant.from_folder(data).span()
         except TenantError as error:
-            raise _fail(str(error)) from error
+            raise fail(str(error)) from error
     else:
         last = company_date(home)
         first = last - timedelta(weeks=11)
@@ -153,9 +88,10 @@ def demo(
             weeks_between(first, last),
             [
                 "[bold]uv run call-coach up[/bold] opens the dashboard, the Dagster UI and the MCP server on this data",
-                "[bold]uv run call-coach demo[/bold] again costs no request; after a change to a rubric in knowledge/rubrics "
-                "only its dimension is scored anew",
-                "[bold]uv run call-coach run[/bold] does the same with your Gong, Claude and Postgres (see .env.example)",
+                "[bold]uv run call-coach demo[/bold] again costs no request; after a change to a rubric in "
+                "knowledge/rubrics only its dimension is scored anew",
+                "[bold]uv run call-coach run[/bold] does the same with your Gong, Claude and Postgres "
+                "(see .env.example)",
             ],
         )
 
@@ -173,15 +109,15 @@ def run(
     Needs GONG_API_KEY, GONG_API_SECRET and ANTHROPIC_API_KEY; DATABASE_URL too, unless the embedded Postgres will do.
     """
     settings = Settings()
-    _show_progress(settings)
+    show_progress(settings)
     from dagster_project.defs.partitions import weeks_between
 
     today = datetime.now(UTC).date()
-    from_week = _monday(week) or _monday(first) or today - timedelta(days=14)
-    to_week = _monday(week) or _monday(last) or today
+    from_week = monday(week) or monday(first) or today - timedelta(days=14)
+    to_week = monday(week) or monday(last) or today
     if from_week > to_week:
-        raise _fail(f"The first week ({from_week}) is after the last ({to_week}).")
-    with _warehouse(settings) as database_url:
+        raise fail(f"The first week ({from_week}) is after the last ({to_week}).")
+    with warehouse(settings) as database_url:
         _run_weeks(
             settings,
             database_url,
@@ -198,7 +134,7 @@ def up() -> None:
     embedded database.
     """
     settings = Settings()
-    _show_progress(settings)
+    show_progress(settings)
     from contextlib import ExitStack
 
     from dagster_project.local.demo import demo_services, remembered_demo
@@ -216,7 +152,7 @@ def up() -> None:
                 services = stack.enter_context(demo_services(settings.home_folder, demo_before.data))
                 database_url = services.database_url
             else:
-                database_url = stack.enter_context(_warehouse(settings))
+                database_url = stack.enter_context(warehouse(settings))
             prepare_instance(settings.home_folder)
             running = stack.enter_context(open_services(settings.home_folder))
             console.print("\n[bold]call-coach is up[/bold]")
@@ -225,9 +161,9 @@ def up() -> None:
             shown = database_url.rsplit("/", 1)[-1].split("?")[0]
             console.print(f"  Database         {shown}\n  Press Ctrl-C to end everything.")
             ended = running.wait()
-            raise _fail(f"{ended.name} ended by itself. The end of its log:\n{ended.log_tail()}", Exit.FAILED)
+            raise fail(f"{ended.name} ended by itself. The end of its log:\n{ended.log_tail()}", Exit.FAILED)
         except ProcessFailedError as error:
-            raise _fail(str(error), Exit.FAILED) from error
+            raise fail(str(error), Exit.FAILED) from error
         except KeyboardInterrupt:
             console.print("\nending everything")
 
@@ -272,17 +208,27 @@ def knowledge_check() -> None:
 @app.command()
 def migrate() -> None:
     """Bring the database of DATABASE_URL (or the embedded one) to the shape this version needs."""
-    with _warehouse(Settings()):
+    with warehouse(Settings()):
         console.print("The database is up to date.")
 
 
 def main() -> None:
+    import psycopg
+    from pydantic import ValidationError
+
     from dagster_project.database.migrate import MigrationError
     from dagster_project.local.postgres import PostgresUnavailableError
     from dagster_project.local.processes import ProcessFailedError
+    from dagster_project.settings import wrong_values
 
     try:
         app()
+    except ValidationError as error:
+        errors.print(f"[red]{escape(wrong_values(error))}[/red]")
+        sys.exit(Exit.WRONG_REQUEST)
+    except psycopg.OperationalError as error:
+        errors.print(f"[red]The database did not answer: {escape(str(error).strip())}\nRun call-coach doctor.[/red]")
+        sys.exit(Exit.FAILED)
     except (MigrationError, PostgresUnavailableError, ProcessFailedError) as error:
         errors.print(f"[red]{escape(str(error))}[/red]")
         sys.exit(Exit.FAILED)

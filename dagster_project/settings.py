@@ -1,11 +1,12 @@
 """Where the project lives, what database it uses, and the environment its child processes get."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
-from pydantic import Field
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +28,20 @@ class Settings(BaseSettings):
     database_url: str | None = None
     home: Annotated[Path, NoDecode, Field(alias="CALL_COACH_HOME")] = ROOT / ".call_coach"
     log_level: str = "INFO"
+
+    @field_validator("database_url")
+    @classmethod
+    def _names_a_database(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("postgresql://", "postgres://")):
+            raise ValueError("it must look like postgresql://user:password@host:5432/database")
+        return value
+
+    @field_validator("log_level")
+    @classmethod
+    def _is_a_level(cls, value: str) -> str:
+        if value.upper() not in logging.getLevelNamesMapping():
+            raise ValueError("it must be DEBUG, INFO, WARNING or ERROR")
+        return value.upper()
 
     @property
     def home_folder(self) -> Path:
@@ -72,6 +87,22 @@ def process_environment(*, database_url: str, home: Path) -> dict[str, str]:
         "DLT_DATA_DIR": str(home / "dlt"),
         **dbt_environment(database_url),
     }
+
+
+def wrong_values(error: ValidationError) -> str:
+    """Which settings do not fit and why; never their values, which may be secrets."""
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False, include_context=False):
+        field = str(problem["loc"][0]) if problem["loc"] else error.title
+        lines.append(f"{_variable(error.title, field)}: {problem['msg']}")
+    return "A setting does not fit. Correct it in the environment or in .env:\n" + "\n".join(lines)
+
+
+def _variable(settings_class: str, field: str) -> str:
+    if field.isupper():
+        return field
+    prefix = {"GongSettings": "GONG_", "AnalysisSettings": "CALL_COACH_"}.get(settings_class, "")
+    return f"{prefix}{field}".upper()
 
 
 def apply(environment: dict[str, str]) -> None:

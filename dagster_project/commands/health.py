@@ -1,0 +1,5 @@
+"""How things stand: doctor, status and costs."""
+
+import typer
+
+app = typer.Typer()
