@@ -1,0 +1,42 @@
+"""JSON as it arrives: parsed once, with what Postgres cannot store taken out."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+
+def parse(body: bytes) -> Any:
+    """Parse a response body; NUL characters are dropped and lone surrogates replaced, Postgres refuses both."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        # orjson refuses half a surrogate pair; the standard parser lets it through to be repaired here
+        value = _clean(json.loads(body))
+    if b"\\u0000" in body:
+        value = _clean(value)
+    return value
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {_clean(key): _clean(item) for key, item in value.items()}
+    return value
+
+
+def dump(value: Any) -> str:
+    """Compact JSON text in the order it came."""
+    return orjson.dumps(value).decode()
+
+
+def content_hash(value: Mapping[str, Any] | list[Any], *, row_version: str) -> str:
+    """SHA-256 whatever the order of keys; `row_version` changes when rows are built differently."""
+    digest = hashlib.sha256(row_version.encode())
+    digest.update(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
+    return digest.hexdigest()

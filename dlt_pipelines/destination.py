@@ -1,0 +1,311 @@
+"""The only code that names Postgres: connections, dlt packages, and what a table holds now.
+
+A package is a set of CSV files that dlt copies into its staging schema and merges by key in one transaction per table.
+Rows are turned into CSV by us because dlt's own per-row path costs several times the CPU; the schema, the copy,
+the merge, the history of users and the load log stay dlt's. dlt's working folder lives as long as one package: after a
+kill there is no half-finished package that could block the next load, and the merge makes reading again harmless.
+"""
+
+import csv
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import dlt
+import psycopg
+from dlt.common.schema.utils import new_column, new_table
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from dlt_pipelines import answers
+from dlt_pipelines.errors import TypeFlipError
+
+ColumnType = Literal["text", "bigint", "double", "bool", "timestamp", "date", "json"]
+
+FROM_POSTGRES: Mapping[str, ColumnType] = {
+    "character varying": "text",
+    "text": "text",
+    "bigint": "bigint",
+    "double precision": "double",
+    "boolean": "bool",
+    "timestamp with time zone": "timestamp",
+    "date": "date",
+    "jsonb": "json",
+}
+# a file is closed and loaded at this size: bounded disk, and a kill costs at most this much work
+PACKAGE_BYTES = 192 * 1024 * 1024
+LONGEST_NAME = 60
+
+
+@dataclass(frozen=True)
+class Table:
+    """A raw table: one row per `key`; fields that are not listed here appear as columns of their own."""
+
+    name: str
+    key: tuple[str, ...]
+    columns: Mapping[str, ColumnType]
+    has_history: bool = False
+    free_text: frozenset[str] = field(default=frozenset())
+    """Text columns in which the API may put any JSON."""
+
+
+def column_name(field_name: str) -> str:
+    """`primaryUserId` -> `primary_user_id`, in the form that dlt leaves alone."""
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", field_name)
+    snake = re.sub(r"[^a-z0-9]+", "_", snake.lower()).strip("_")[:LONGEST_NAME].rstrip("_")
+    return f"_{snake}" if not snake or snake[0].isdigit() else snake
+
+
+def inferred_type(value: Any) -> ColumnType:
+    """The column type of a field that nobody declared."""
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int):
+        return "bigint"
+    if isinstance(value, float):
+        return "double"
+    return "text" if isinstance(value, str) else "json"
+
+
+def is_whole(value: Any) -> bool:
+    return (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and value.is_integer())
+
+
+def cell(value: Any, column_type: ColumnType, *, is_free_text: bool = False) -> str | None:
+    """A value as COPY reads it; ValueError when it is not of the column's type."""
+    if value is None:
+        return None
+    match column_type:
+        case "json":
+            return answers.dump(value)
+        case "text" if isinstance(value, str):
+            # a line that holds nothing but \. ends a CSV copy before Postgres 18
+            return value.replace("\n\\.", "\n \\.")
+        case "text" if is_free_text:
+            return answers.dump(value)
+        case "bool" if isinstance(value, bool):
+            return "true" if value else "false"
+        case "bigint" if is_whole(value) and -(2**63) <= value < 2**63:
+            return str(int(value))
+        case "double" if isinstance(value, float) or is_whole(value):
+            return repr(value)
+        case "timestamp" if isinstance(value, datetime):
+            return value.isoformat()
+        case "timestamp" if isinstance(value, str):
+            at = datetime.fromisoformat(value)
+            return (at if at.tzinfo else at.replace(tzinfo=UTC)).isoformat()
+        case "date" if isinstance(value, str):
+            return datetime.fromisoformat(value).date().isoformat()
+    raise ValueError(f"expected {column_type}")
+
+
+class TableWriter:
+    """Rows of one table on their way into a package. Not thread-safe."""
+
+    def __init__(self, table: Table, folder: Path, *, existing: Mapping[str, ColumnType]) -> None:
+        self.table = table
+        self.columns: dict[str, ColumnType] = {**table.columns, **existing}
+        self._folder = folder
+        self._file: IO[str] | None = None
+        self._csv: Any = None
+        self._header: list[str] = []
+        self._parts: list[tuple[Path, int]] = []
+        self._rows = 0
+        self._n_parts = 0
+
+    @property
+    def n_bytes(self) -> int:
+        open_bytes = self._file.tell() if self._file else 0
+        return open_bytes + sum(path.stat().st_size for path, _ in self._parts)
+
+    @property
+    def n_rows(self) -> int:
+        return self._rows + sum(rows for _, rows in self._parts)
+
+    def write(self, fields: Mapping[str, Any]) -> None:
+        """Append one row; TypeFlipError when a field is not of its column's type."""
+        cells: dict[str, str | None] = {}
+        for name, value in fields.items():
+            if value is None:
+                continue
+            column_type = self.columns.get(name)
+            if column_type is None:
+                column_type = self.columns[name] = inferred_type(value)
+            try:
+                cells[name] = cell(value, column_type, is_free_text=name in self.table.free_text)
+            except ValueError as error:
+                key = ", ".join(str(fields.get(column)) for column in self.table.key)
+                raise TypeFlipError(
+                    f"{self.table.name} {key}: {name} is {answers.dump(value)[:80]} ({type(value).__name__}), "
+                    f"but the column is {column_type}. The stream stops here and nothing of it is lost: what was read "
+                    "before is kept, the rest is read again once the column or the loader knows the new type"
+                ) from error
+        if any(name not in self._header for name in cells):
+            self._close_part()
+        if self._file is None:
+            self._open_part()
+        self._csv.writerow([cells.get(name) for name in self._header])
+        self._rows += 1
+
+    def take(self) -> list[tuple[Path, int]]:
+        """The finished files with their row counts; the writer starts afresh."""
+        self._close_part()
+        parts, self._parts = self._parts, []
+        return parts
+
+    def take_empty(self) -> list[tuple[Path, int]]:
+        """A file without rows, so that the table is created."""
+        self._open_part()
+        self._close_part(keep_empty=True)
+        parts, self._parts = self._parts, []
+        return parts
+
+    def _open_part(self) -> None:
+        self._n_parts += 1
+        path = self._folder / f"{self.table.name}.{self._n_parts}.csv"
+        self._header = list(self.columns)
+        self._file = path.open("w", encoding="utf-8", newline="")
+        self._csv = csv.writer(self._file, lineterminator="\n")
+        self._csv.writerow(self._header)
+        self._rows = 0
+
+    def _close_part(self, *, keep_empty: bool = False) -> None:
+        if self._file is None:
+            return
+        self._file.close()
+        path = Path(self._file.name)
+        if self._rows or keep_empty:
+            self._parts.append((path, self._rows))
+        else:
+            path.unlink()
+        self._file, self._header, self._rows = None, [], 0
+
+
+@dataclass(frozen=True)
+class TableFiles:
+    """The files of one table in a package."""
+
+    table: Table
+    columns: Mapping[str, ColumnType]
+    files: Sequence[tuple[Path, int]]
+
+
+def connect(database_url: str) -> psycopg.Connection:
+    """An autocommit connection for bookkeeping and look-ups."""
+    return psycopg.connect(database_url, autocommit=True, application_name="call-coach loader")
+
+
+def load_package(*, database_url: str, dataset: str, pipeline: str, tables: Sequence[TableFiles]) -> None:
+    """Copy and merge the files; returns only when everything is committed."""
+    _quiet_dlt()
+
+    def resource(files: TableFiles) -> Any:
+        disposition: Any = "merge"
+        if files.table.has_history:
+            disposition = {"disposition": "merge", "strategy": "scd2", "row_version_column_name": "content_hash"}
+        columns: Any = [
+            {"name": name, "data_type": column_type, "nullable": name not in files.table.key}
+            for name, column_type in files.columns.items()
+        ]
+
+        def parts() -> Iterator[Any]:
+            for path, n_rows in files.files:
+                yield dlt.mark.with_file_import(str(path), "csv", n_rows)
+
+        declare: Any = dlt.resource
+        return declare(
+            parts,
+            name=files.table.name,
+            write_disposition=disposition,
+            primary_key=None if files.table.has_history else files.table.key,
+            columns=columns,
+            max_table_nesting=0,
+            schema_contract={"tables": "evolve", "columns": "evolve", "data_type": "freeze"},
+        )()
+
+    schema = dlt.Schema(pipeline)
+    for files in tables:
+        if files.table.has_history:
+            # the scd2 strategy overwrites the hints of its version column and would drop its type
+            version = new_column("content_hash", "text", nullable=False)
+            schema.update_table(new_table(files.table.name, columns=[version]))
+    with tempfile.TemporaryDirectory(prefix="call_coach_dlt_") as folder:
+        dlt.pipeline(
+            pipeline,
+            destination=dlt.destinations.postgres(_dlt_url(database_url)),
+            dataset_name=dataset,
+            pipelines_dir=folder,
+        ).run([resource(files) for files in tables], schema=schema)
+
+
+def _dlt_url(database_url: str) -> str:
+    """The same database as a URL with a password: dlt insists on one even where the server does not."""
+    given = conninfo_to_dict(database_url)
+    if given.get("password"):
+        return database_url
+    scheme, _, rest = database_url.partition("://")
+    userinfo, at, host = rest.rpartition("@")
+    return f"{scheme}://{userinfo.removesuffix(':') or 'postgres'}:unused@{host}" if at else database_url
+
+
+def _quiet_dlt() -> None:
+    """No telemetry, no warnings meant for people writing pipelines, and Ctrl-C stays with the caller."""
+    os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
+    os.environ.setdefault("RUNTIME__LOG_LEVEL", "ERROR")
+    os.environ.setdefault("RUNTIME__INTERCEPT_SIGNALS", "false")
+    os.environ.setdefault("DLT_DATA_DIR", str(Path(tempfile.gettempdir()) / "call_coach_dlt_data"))
+
+
+def existing_columns(connection: psycopg.Connection, *, dataset: str, table: str) -> dict[str, ColumnType]:
+    """The columns that the table has now, without dlt's own; empty when there is no table."""
+    rows = connection.execute(
+        "select column_name, data_type from information_schema.columns "
+        "where table_schema = %s and table_name = %s and column_name not like '\\_dlt%%' order by ordinal_position",
+        [dataset, table],
+    ).fetchall()
+    return {name: FROM_POSTGRES.get(data_type, "text") for name, data_type in rows}
+
+
+def stored_hashes(
+    connection: psycopg.Connection, *, dataset: str, table: Table, keys: Sequence[str] | None = None
+) -> dict[str, str]:
+    """Key -> content hash of the rows that stand now; `keys` limits it to these (single-column keys)."""
+    query = sql.SQL("select {key}, content_hash from {table}").format(
+        key=sql.SQL(" || '|' || ").join(sql.SQL("{}::text").format(sql.Identifier(name)) for name in table.key),
+        table=sql.Identifier(dataset, table.name),
+    )
+    if table.has_history:
+        query += sql.SQL(" where _dlt_valid_to is null")
+    elif keys is not None:
+        query += sql.SQL(" where {} = any(%s)").format(sql.Identifier(table.key[0]))
+        return dict(connection.execute(query, [list(keys)]).fetchall())
+    return dict(connection.execute(query).fetchall())
+
+
+def index_key(connection: psycopg.Connection, *, dataset: str, table: Table) -> None:
+    """A unique index on the key: dlt makes none, its merges scan without it, and it rules duplicates out."""
+    connection.execute(
+        sql.SQL("create unique index if not exists {name} on {table} ({key})").format(
+            name=sql.Identifier(f"{table.name}_key"),
+            table=sql.Identifier(dataset, table.name),
+            key=sql.SQL(", ").join(map(sql.Identifier, table.key)),
+        )
+    )
+
+
+@contextmanager
+def one_at_a_time(connection: psycopg.Connection, *, name: str) -> Iterator[bool]:
+    """Hold the database-wide lock `name`; yields False at once when another session has it."""
+    row = connection.execute("select pg_try_advisory_lock(hashtext(%s))", [name]).fetchone()
+    has_lock = bool(row and row[0])
+    try:
+        yield has_lock
+    finally:
+        if has_lock and not connection.closed:
+            connection.execute("select pg_advisory_unlock(hashtext(%s))", [name])

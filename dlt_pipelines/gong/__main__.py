@@ -1,0 +1,80 @@
+"""Load Gong without Dagster: `DATABASE_URL=... GONG_API_KEY=... python -m dlt_pipelines.gong`.
+
+Exit codes: 0 everything loaded, 1 something failed, 2 wrong settings, 3 partial (run again and it resumes).
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+
+from dlt_pipelines.errors import ApiError
+from dlt_pipelines.gong.load import STREAMS, load
+from dlt_pipelines.gong.settings import GongSettings
+
+LOADED, FAILED, MISCONFIGURED, PARTIAL = 0, 1, 2, 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m dlt_pipelines.gong", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--database-url", default=os.environ.get("DATABASE_URL"), help="default: DATABASE_URL")
+    parser.add_argument("--mode", choices=("incremental", "full", "backfill"), default="incremental")
+    parser.add_argument("--from", dest="begin", type=_time, metavar="TIME", help="calls that started at or after this")
+    parser.add_argument(
+        "--to", dest="end", type=_time, metavar="TIME", help="calls that started before this; default: now"
+    )
+    parser.add_argument("--call", dest="calls", action="append", metavar="ID", help="only this call; may be repeated")
+    parser.add_argument("--streams", nargs="+", choices=STREAMS, metavar="STREAM", help=f"of {', '.join(STREAMS)}")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(
+        level=os.environ.get("LOG_LEVEL", "WARNING"), format="%(levelname)s %(message)s", stream=sys.stderr
+    )
+    if not options.database_url:
+        sys.stderr.write("DATABASE_URL is not set: give the Postgres to load into\n")
+        return MISCONFIGURED
+    if options.end and not options.begin:
+        sys.stderr.write("--to needs --from\n")
+        return MISCONFIGURED
+    window = (options.begin, options.end or datetime.now(UTC)) if options.begin else None
+    try:
+        report = load(
+            database_url=options.database_url,
+            settings=GongSettings(),
+            streams=options.streams,
+            mode=options.mode,
+            window=window,
+            call_ids=options.calls,
+            on_progress=_show,
+        )
+    except (ApiError, ValueError) as error:
+        text = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        sys.stderr.write(f"{text}\n")
+        return MISCONFIGURED if isinstance(error, ValueError) else FAILED
+    for name, stream in report.streams.items():
+        sys.stdout.write(
+            f"{name:<20} {stream.rows_read:>9,} read {stream.rows_written:>9,} written {stream.requests:>6,} requests\n"
+        )
+    for problem in report.problems:
+        sys.stdout.write(f"! {problem}\n")
+    if report.is_partial:
+        sys.stdout.write("Partial: run again, and it resumes where this load stopped\n")
+    return PARTIAL if report.is_partial else LOADED
+
+
+def _show(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+def _time(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

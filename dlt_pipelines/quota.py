@@ -1,0 +1,68 @@
+"""One request limiter per company: never more than N requests in any second, and a daily budget.
+
+The day's count is kept in the database, so it survives restarts and is shared by every process. Loads of one database
+run one after the other (a lock sees to it), so the sliding second can live in memory; the time of the last request is
+stored too, because a load may start in the same second in which another one ended.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+
+from dlt_pipelines.errors import QuotaExhaustedError
+
+# a slot is free again one second after its answer came in, so the server can never have seen more; 20 ms for the clocks
+WINDOW_S = 1.02
+
+
+class Quota:
+    """Hands out requests one at a time."""
+
+    def __init__(self, connection: psycopg.Connection, *, schema: str, api: str, per_second: int, per_day: int) -> None:
+        self._connection = connection
+        self._table = f"{schema}._requests"
+        self._api = api
+        self._per_day = per_day
+        self._sent: deque[float] = deque(maxlen=per_second)
+        connection.execute(
+            f"create table if not exists {self._table} ("
+            "api text, day date, requests integer not null, last_request_at timestamptz not null, "
+            "primary key (api, day))"
+        )
+        row = connection.execute(
+            f"select max(last_request_at) from {self._table} where api = %s",  # noqa: S608
+            [api],
+        ).fetchone()
+        if row and row[0] is not None:
+            age_s = (datetime.now(UTC) - row[0]).total_seconds()
+            if 0 <= age_s < WINDOW_S:
+                self._sent.extend([time.monotonic() - age_s] * per_second)
+
+    @contextmanager
+    def request(self, *, stream: str) -> Iterator[None]:
+        """Wait for the next free slot and count one request, or say that the day's budget is used up."""
+        if len(self._sent) == self._sent.maxlen:
+            wait_s = self._sent[0] + WINDOW_S - time.monotonic()
+            if wait_s > 0:
+                time.sleep(wait_s)
+        row = self._connection.execute(
+            f"insert into {self._table} as known values (%s, (now() at time zone 'utc')::date, 1, now()) "  # noqa: S608
+            "on conflict (api, day) do update set requests = known.requests + 1, last_request_at = now() "
+            "where known.requests < %s returning requests",
+            [self._api, self._per_day],
+        ).fetchone()
+        if row is None:
+            midnight = datetime.now(UTC).date() + timedelta(days=1)
+            raise QuotaExhaustedError(
+                f"{stream}: the day's budget of {self._per_day} requests is used up. "
+                f"What was read is saved; run again after {midnight}T00:00Z, or raise GONG_DAILY_REQUESTS "
+                "if your contract allows more"
+            )
+        try:
+            yield
+        finally:
+            self._sent.append(time.monotonic())
