@@ -1,7 +1,7 @@
 """One request limiter per company: never more than N requests in any second, and a daily budget.
 
 The day's count is kept in the database, so it survives restarts and is shared by every process. Loads of one database
-run one after the other (a lock sees to it), so the sliding second can live in memory; the time of the last request is
+run one after the other (a lock sees to it), so the sliding second can live in memory; the times of the last requests are
 stored too, because a load may start in the same second in which another one ended.
 """
 
@@ -17,6 +17,8 @@ from dlt_pipelines.errors import QuotaExhaustedError
 
 # a slot is free again one second after its answer came in, so the server can never have seen more; 20 ms for the clocks
 WINDOW_S = 1.02
+# the stored times are from before sending: how much later a request may have reached the server
+LATE_ARRIVAL_S = 0.25
 
 
 class Quota:
@@ -29,18 +31,17 @@ class Quota:
         self._per_day = per_day
         self._sent: deque[float] = deque(maxlen=per_second)
         connection.execute(
-            f"create table if not exists {self._table} ("
-            "api text, day date, requests integer not null, last_request_at timestamptz not null, "
-            "primary key (api, day))"
+            f"create table if not exists {self._table} (api text, day date, requests integer not null, "
+            "recent timestamptz[] not null, primary key (api, day))"
         )
         row = connection.execute(
-            f"select max(last_request_at) from {self._table} where api = %s",  # noqa: S608
+            f"select recent from {self._table} where api = %s order by day desc limit 1",  # noqa: S608
             [api],
         ).fetchone()
-        if row and row[0] is not None:
-            age_s = (datetime.now(UTC) - row[0]).total_seconds()
-            if 0 <= age_s < WINDOW_S:
-                self._sent.extend([time.monotonic() - age_s] * per_second)
+        for at in sorted(row[0])[-per_second:] if row else []:
+            age_s = (datetime.now(UTC) - at).total_seconds() - LATE_ARRIVAL_S
+            if age_s < WINDOW_S:
+                self._sent.append(time.monotonic() - age_s)
 
     @contextmanager
     def request(self, *, stream: str) -> Iterator[None]:
@@ -50,10 +51,11 @@ class Quota:
             if wait_s > 0:
                 time.sleep(wait_s)
         row = self._connection.execute(
-            f"insert into {self._table} as known values (%s, (now() at time zone 'utc')::date, 1, now()) "  # noqa: S608
-            "on conflict (api, day) do update set requests = known.requests + 1, last_request_at = now() "
-            "where known.requests < %s returning requests",
-            [self._api, self._per_day],
+            f"insert into {self._table} as known "  # noqa: S608
+            "values (%s, (now() at time zone 'utc')::date, 1, array[now()]) "
+            "on conflict (api, day) do update set requests = known.requests + 1, "
+            "recent = (array_prepend(now(), known.recent))[1:%s] where known.requests < %s returning requests",
+            [self._api, self._sent.maxlen, self._per_day],
         ).fetchone()
         if row is None:
             midnight = datetime.now(UTC).date() + timedelta(days=1)

@@ -22,7 +22,7 @@ class GongSettings(BaseSettings):
     give_up_after_days: int = Field(default=14, ge=0)
     """How long a missing transcript or call is asked for before it is given up with a record."""
     include_private_calls: bool = False
-    window_days: int = Field(default=30, ge=1)
+    window_days: int = Field(default=90, ge=1)
     """Span of one paging sequence; it doubles while windows stay nearly empty."""
 
     requests_per_second: int = Field(default=3, ge=1)

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from dlt_pipelines.gong.simulator.server import Simulator
-from dlt_pipelines.gong.simulator.tenant import Tenant, TenantFolderError
+from dlt_pipelines.gong.simulator.tenant import Tenant, TenantError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
         tenant = _tenant(options.data, options.until)
-    except TenantFolderError as error:
+    except TenantError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     stop = threading.Event()

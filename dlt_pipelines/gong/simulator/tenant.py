@@ -28,7 +28,7 @@ DEFAULT_WORKSPACES = (
 )
 
 
-class TenantFolderError(Exception):
+class TenantError(Exception):
     """The folder cannot be served; the text says which file and what is wrong with it."""
 
 
@@ -55,10 +55,10 @@ class Tenant:
             until: leave out calls that start after this day.
 
         Raises:
-            TenantFolderError: a file is missing or cannot be read as a list of objects.
+            TenantError: a file is missing or cannot be read as a list of objects.
         """
         if not folder.is_dir():
-            raise TenantFolderError(
+            raise TenantError(
                 f"{folder} is not a folder. Give one with users.json, calls.json and transcripts.json in Gong's shape"
             )
         lists: dict[str, list[dict[str, Any]]] = {}
@@ -67,7 +67,7 @@ class Tenant:
             if path.is_file():
                 lists[name] = _read_list(path, list_key)
             elif name in REQUIRED_FILES:
-                raise TenantFolderError(
+                raise TenantError(
                     f"{folder} has no {name}.json. It needs users.json, calls.json and transcripts.json, "
                     "each a list of objects as Gong's API returns them"
                 )
@@ -75,7 +75,7 @@ class Tenant:
         for index, item in enumerate(lists.pop("transcripts")):
             key = item.get("callId")
             if not isinstance(key, str):
-                raise TenantFolderError(f"{folder / 'transcripts.json'}: item {index} has no callId of type text")
+                raise TenantError(f"{folder / 'transcripts.json'}: item {index} has no callId of type text")
             transcripts[key] = item
         tenant = cls(transcripts=transcripts, **lists)
         if until is not None:
@@ -86,6 +86,13 @@ class Tenant:
         for orphan in tenant.orphans():
             logger.warning("%s: the transcript of call %s has no call in calls.json", folder, orphan)
         return tenant
+
+    def span(self) -> tuple[date, date]:
+        """The days of the first and the last call."""
+        starts = [at.astimezone(UTC).date() for call in self.calls if (at := call_start(call)) is not None]
+        if not starts:
+            raise TenantError("calls.json holds no call with a readable metaData.started: there is nothing to load")
+        return min(starts), max(starts)
 
     def orphans(self) -> list[str]:
         """Call ids of transcripts whose call is not there."""
@@ -113,12 +120,12 @@ def _read_list(path: Path, list_key: str) -> list[dict[str, Any]]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise TenantFolderError(f"{path} is not JSON: {error}") from error
+        raise TenantError(f"{path} is not JSON: {error}") from error
     if isinstance(value, dict) and isinstance(value.get(list_key), list):
         value = value[list_key]
     if not isinstance(value, list):
-        raise TenantFolderError(f"{path} holds a {type(value).__name__}, not a list (or an object with {list_key!r})")
+        raise TenantError(f"{path} holds a {type(value).__name__}, not a list (or an object with {list_key!r})")
     for index, item in enumerate(value):
         if not isinstance(item, dict):
-            raise TenantFolderError(f"{path}: item {index} is a {type(item).__name__}, not an object")
+            raise TenantError(f"{path}: item {index} is a {type(item).__name__}, not an object")
     return value

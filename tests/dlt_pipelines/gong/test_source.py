@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dlt_pipelines.gong.load import load
+from dlt_pipelines.gong.source import load
 from dlt_pipelines.gong.settings import GongSettings
 from dlt_pipelines.gong.simulator.server import Simulator
 from dlt_pipelines.gong.simulator.tenant import Tenant
