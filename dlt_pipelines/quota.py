@@ -1,7 +1,7 @@
 """One request limiter per company: never more than N requests in any second, and a daily budget.
 
 The day's count is kept in the database, so it survives restarts and is shared by every process. Loads of one database
-run one after the other (a lock sees to it), so the sliding second can live in memory; the times of the last requests are
+run one after the other (a lock sees to it), so the sliding second lives in memory; the times of the last requests are
 stored too, because a load may start in the same second in which another one ended.
 """
 

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from dlt_pipelines.errors import ApiError
-from dlt_pipelines.gong.source import STREAMS, load
 from dlt_pipelines.gong.settings import GongSettings
+from dlt_pipelines.gong.source import STREAMS, load
 
 LOADED, FAILED, MISCONFIGURED, PARTIAL = 0, 1, 2, 3
 

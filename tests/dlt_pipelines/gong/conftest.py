@@ -6,10 +6,10 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from dlt_pipelines.gong.source import load
 from dlt_pipelines.gong.settings import GongSettings
 from dlt_pipelines.gong.simulator.server import Simulator
 from dlt_pipelines.gong.simulator.tenant import Tenant
+from dlt_pipelines.gong.source import load
 from dlt_pipelines.report import LoadReport
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from dlt_pipelines.gong.source import load
 from dlt_pipelines.gong.settings import GongSettings
 from dlt_pipelines.gong.simulator.server import Simulator
 from dlt_pipelines.gong.simulator.tenant import Tenant
+from dlt_pipelines.gong.source import load
 from dlt_pipelines.report import LoadReport
 
 Load = Callable[..., LoadReport]
