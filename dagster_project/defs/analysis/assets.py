@@ -2,15 +2,20 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from dataclasses import asdict
+from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from dagster_project.analysis.engine import score_weeks
 from dagster_project.analysis.settings import AnalysisSettings
 from dagster_project.analysis.store import build_chunks
-from dagster_project.defs.analysis.specs import DIMENSION_SPECS, TRANSCRIPT_CHUNKS
+from dagster_project.defs.analysis.specs import TRANSCRIPT_CHUNKS, dimension_specs
 from dagster_project.defs.partitions import call_weeks, partition_weeks
 from dagster_project.defs.resources import Warehouse
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 logger = logging.getLogger(__name__)
 
@@ -32,12 +37,14 @@ class ScoringConfig(dg.Config):
 )
 def transcript_chunks(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
     """One row per call and chunk: the redacted transcript as Claude is sent it."""
-    report = build_chunks(database_url=warehouse.database_url, weeks=partition_weeks(context), on_progress=logger.info)
-    return dg.MaterializeResult(metadata=asdict(report))
+    report = build_chunks(database_url=warehouse.database_url, weeks=partition_weeks(context))
+    for message in report.messages:
+        logger.warning("%s", message)
+    return dg.MaterializeResult(metadata=_metadata(report))
 
 
 @dg.multi_asset(
-    specs=DIMENSION_SPECS,
+    specs=dimension_specs(),
     partitions_def=call_weeks,
     backfill_policy=dg.BackfillPolicy.single_run(),
     can_subset=True,
@@ -60,5 +67,16 @@ def dimension_scores(
             on_progress=logger.info,
         )
     )
-    for outcome in report.dimensions:
-        yield dg.MaterializeResult(asset_key=["analysis", outcome.dimension], metadata=asdict(outcome))
+    for message in report.messages:
+        logger.warning("%s", message)
+    for dimension, outcome in report.dimensions.items():
+        yield dg.MaterializeResult(asset_key=["analysis", dimension], metadata=_metadata(outcome))
+
+
+def _metadata(report: "DataclassInstance") -> dict[str, int | float]:
+    """The numbers of a report, as the UI can plot them over partitions."""
+    return {
+        name: float(value) if isinstance(value, Decimal) else value
+        for name, value in asdict(report).items()
+        if isinstance(value, int | float | Decimal)
+    }

@@ -19,14 +19,17 @@ def _dimension_spec(rubric: Rubric) -> dg.AssetSpec:
     )
 
 
-DIMENSION_SPECS = [
-    *(_dimension_spec(rubric) for rubric in load_rubrics()),
-    dg.AssetSpec(
+def dimension_specs() -> list[dg.AssetSpec]:
+    """A function, because specs that stand in a module would be loaded as assets of their own."""
+    brief = dg.AssetSpec(
         ["analysis", CALL_BRIEF],
         deps=[TRANSCRIPT_CHUNKS, dg.AssetKey(["knowledge", "rubrics"])],
         description="One row per call: summary, sentiment, objections, next steps, risks and how urgent it is.",
         group_name="analysis",
         kinds={"anthropic", "postgres"},
-    ),
-]
-ANALYSIS_KEYS = tuple(spec.key for spec in DIMENSION_SPECS)
+    )
+    return [*(_dimension_spec(rubric) for rubric in load_rubrics()), brief]
+
+
+def analysis_keys() -> list[dg.AssetKey]:
+    return [spec.key for spec in dimension_specs()]

@@ -7,7 +7,8 @@ import dagster as dg
 from dagster_project.defs.partitions import call_weeks, partition_weeks, window_of
 from dagster_project.defs.resources import Warehouse
 from dlt_pipelines.gong.settings import GongSettings
-from dlt_pipelines.gong.source import LoadReport, load
+from dlt_pipelines.gong.source import load
+from dlt_pipelines.report import LoadReport
 
 logger = logging.getLogger(__name__)
 
@@ -23,19 +24,19 @@ def _load(warehouse: Warehouse, streams: Sequence[str], window: tuple[datetime, 
         on_progress=logger.info,
     )
     for problem in report.problems:
-        logger.warning("%s %s: %s %s", problem.stream, problem.key, problem.what, problem.what_to_do)
+        logger.warning("%s", problem)
     return report
 
 
 def _results(report: LoadReport) -> Iterator[dg.MaterializeResult]:
-    for stream in report.streams:
+    for name, stream in report.streams.items():
         yield dg.MaterializeResult(
-            asset_key=["gong", stream.stream],
+            asset_key=["gong", name],
             metadata={
                 "rows_read": stream.rows_read,
-                "dagster/row_count": stream.rows_written,
+                "rows_written": stream.rows_written,
                 "requests": stream.requests,
-                "problems": len([problem for problem in report.problems if problem.stream == stream.stream]),
+                "problems": len([problem for problem in report.problems if problem.stream == name]),
             },
         )
 

@@ -4,7 +4,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 
-from dagster_project.defs.analysis.specs import ANALYSIS_KEYS
+from dagster_project.defs.analysis.specs import analysis_keys
 from dagster_project.defs.marts.project import dbt_project, prepared_manifest
 from dagster_project.settings import apply, dbt_environment
 
@@ -20,7 +20,7 @@ class MartTranslator(DagsterDbtTranslator):
         spec = super().get_asset_spec(manifest, unique_id, project)
         deps = {dep.asset_key for dep in spec.deps}
         if deps & SHARED_TABLES:
-            deps = (deps - SHARED_TABLES) | set(ANALYSIS_KEYS)
+            deps = (deps - SHARED_TABLES) | set(analysis_keys())
         if deps & KNOWLEDGE_TABLES:
             deps = (deps - KNOWLEDGE_TABLES) | {dg.AssetKey(["knowledge", "rubrics"])}
         return spec.replace_attributes(deps=sorted(deps), kinds={"dbt", "postgres"})
