@@ -72,7 +72,7 @@ def _findings_of(check: Callable[[Patient], Iterator[Finding]], patient: Patient
         yield Finding(
             _topic(check), State.PROBLEM, wrong_values(error).partition("\n")[2], "Correct it in the environment."
         )
-    except Exception as error:  # noqa: BLE001 - a doctor that falls ill helps nobody
+    except Exception as error:  # a doctor that falls ill helps nobody
         yield Finding(
             _topic(check), State.PROBLEM, f"the check itself failed: {type(error).__name__}: {error}", "Report this."
         )
@@ -141,7 +141,8 @@ def _is_free(port: int) -> bool:
 def _database(patient: Patient) -> Iterator[Finding]:
     if patient.database_url is None:
         try:
-            yield Finding("Database", State.OK, f"embedded, from {postgres.binaries()}; not started yet")
+            postgres.binaries()
+            yield Finding("Database", State.OK, "embedded; made when it is first needed")
         except postgres.PostgresUnavailableError as error:
             yield Finding("Database", State.PROBLEM, str(error), "Install the binaries or set DATABASE_URL.")
         return

@@ -1,0 +1,143 @@
+"""What the operations commands show, as things `rich` can draw."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from dagster_project.operations.costs import Cost
+from dagster_project.operations.doctor import Finding, State
+from dagster_project.operations.status import Coverage, Queue, Spend, Status
+
+STYLES = {State.OK: "green", State.WARNING: "yellow", State.PROBLEM: "red", State.SKIPPED: "dim"}
+
+
+def findings_screen(findings: Sequence[Finding]) -> RenderableType:
+    """One line per finding; what to do stands under what is wrong."""
+    lines: list[RenderableType] = []
+    for finding in findings:
+        head = Text.assemble(
+            (f"{finding.state:<8}", STYLES[finding.state]), (f" {finding.topic:<9} ", "bold"), finding.what
+        )
+        lines.append(head)
+        if finding.what_to_do:
+            lines.append(Padding(Text(finding.what_to_do, style="dim"), (0, 0, 0, 19)))
+    problems = sum(finding.state is State.PROBLEM for finding in findings)
+    warnings = sum(finding.state is State.WARNING for finding in findings)
+    lines.append(Text(f"\n{problems} problems, {warnings} warnings", style="red" if problems else "green"))
+    return Group(*lines)
+
+
+def status_screen(status: Status) -> RenderableType:
+    """The warehouse at a glance."""
+    return Group(
+        _title("Data"),
+        _indented(_coverage(status.coverage)),
+        _title("Waiting"),
+        _indented(_queues(status.queues)),
+        _title("Spent on Claude"),
+        _indented(_spend(status.spend)),
+        _title("Without a score"),
+        _indented(
+            _lines(f"{row.n} {row.dimension} {row.status}: {row.reason}" for row in status.failures) or "Nothing."
+        ),
+        _title("Newest runs"),
+        _indented(
+            _lines(
+                f"{run.status} {_age(run.started_at)}" + (f", took {run.seconds:.0f} s" if run.seconds else "")
+                for run in status.runs
+            )
+            or "None yet."
+        ),
+    )
+
+
+def costs_screen(costs: Sequence[Cost], *, by: str) -> RenderableType:
+    """The bill as a table with its sum."""
+    if not costs:
+        return Text("No request was made in these days.")
+    table = Table(box=None, pad_edge=False, header_style="bold", show_footer=True, footer_style="bold")
+    table.add_column(by.capitalize(), "all")
+    columns = (
+        ("Requests", sum(cost.requests for cost in costs)),
+        ("Failed", sum(cost.failed_requests for cost in costs)),
+        ("Reused", sum(cost.cache_hits for cost in costs)),
+        ("Prompt tokens", sum(cost.prompt_tokens for cost in costs)),
+        ("from cache", ""),
+        ("Output", sum(cost.output_tokens for cost in costs)),
+    )
+    for heading, total in columns:
+        table.add_column(heading, f"{total:,}" if total != "" else "", justify="right")
+    table.add_column("USD", f"{sum(cost.cost_usd for cost in costs):.2f}", justify="right")
+    table.add_column("Saved", f"{sum(cost.saved_usd for cost in costs):.2f}", justify="right")
+    for cost in costs:
+        share = 100 * cost.prompt_tokens_from_cache / cost.prompt_tokens if cost.prompt_tokens else 0
+        table.add_row(
+            escape(cost.what.replace("_", " ")) + (" [dim](sandbox)[/dim]" if cost.is_sandbox else ""),
+            f"{cost.requests:,}",
+            f"{cost.failed_requests:,}",
+            f"{cost.cache_hits:,}",
+            f"{cost.prompt_tokens:,}",
+            f"{share:.0f} %",
+            f"{cost.output_tokens:,}",
+            f"{cost.cost_usd:.2f}",
+            f"{cost.saved_usd:.2f}",
+        )
+    note = "List prices. Lines marked sandbox were answered by a stand-in and billed to nobody."
+    return Group(table, Text(note if any(cost.is_sandbox for cost in costs) else "List prices.", style="dim"))
+
+
+def _title(text: str) -> RenderableType:
+    return Text(f"\n{text}", style="bold")
+
+
+def _indented(content: RenderableType) -> RenderableType:
+    return Padding(content, (0, 2))
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return escape("\n".join(lines))
+
+
+def _coverage(coverage: Coverage | None) -> RenderableType:
+    if coverage is None or coverage.latest_call_at is None:
+        return Text("No calls yet. `call-coach demo` shows invented ones, `call-coach run` loads yours.")
+    share = 100 * coverage.scored / coverage.eligible if coverage.eligible else 0
+    return Text(
+        f"The newest call started {_age(coverage.latest_call_at)}, loaded {_age(coverage.loaded_at)}.\n"
+        f"28 days: {coverage.calls:,} calls, {coverage.with_transcript:,} with a transcript, "
+        f"{coverage.eligible:,} fit for scoring, {coverage.scored:,} scored ({share:.0f} %)."
+    )
+
+
+def _queues(queues: Sequence[Queue]) -> RenderableType:
+    return Text(
+        "\n".join(f"{row.n:,} {row.queue}: {row.state}, the oldest from {_age(row.oldest_at)}" for row in queues)
+        or "Nothing."
+    )
+
+
+def _spend(spend: Sequence[Spend]) -> RenderableType:
+    return Text(
+        "\n".join(
+            f"{row.span}: ${row.cost_usd:.2f} for {row.requests:,} requests, {row.failed:,} failed; "
+            f"${row.saved_usd:.2f} saved by reuse"
+            + (" (sandbox: list prices, billed to nobody)" if row.is_sandbox else "")
+            for row in spend
+        )
+        or "Nothing in 28 days."
+    )
+
+
+def _age(moment: datetime | None) -> str:
+    if moment is None:
+        return "never"
+    seconds = (datetime.now(UTC) - moment).total_seconds()
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit} ago"
+    return "just now" if seconds >= 0 else "in the future"
