@@ -1,0 +1,148 @@
+"""Dashboard entry point.
+
+Start alone: `DATABASE_URL=... CALL_COACH_LOCAL_VIEWER=admin streamlit run streamlit_app/app.py`
+"""
+
+import logging
+from pathlib import Path
+
+import streamlit as st
+
+from streamlit_app.cached import VIEWER_KEY, people_in_warehouse, settings
+from streamlit_app.chrome import DISCLAIMER, viewer_line
+from streamlit_app.queries.database import NotBuiltYetError, TooSlowError, WarehouseDownError, WarehouseError
+from streamlit_app.queries.viewer import ADMIN, LEADER, UnknownViewerError, Viewer, viewer_for
+
+logger = logging.getLogger(__name__)
+
+
+def _has_sign_in() -> bool:
+    try:
+        return "auth" in st.secrets
+    except FileNotFoundError:
+        return False
+
+
+def _sign_in() -> Viewer:
+    """Who this session is: by OIDC where configured, else by the local mode that must be switched on."""
+    if _has_sign_in():
+        if not st.user.is_logged_in:
+            st.title("Call coach", anchor=False)
+            st.markdown("Sign in to see your calls, your team and what is worth talking about this week.")
+            st.button("Sign in", type="primary", icon=":material/login:", on_click=st.login)
+            st.stop()
+        if st.user.get("email_verified") is False:
+            raise UnknownViewerError("Your identity provider has not verified your e-mail address.")
+        return viewer_for(
+            str(st.user.get("email", "")),
+            people=people_in_warehouse(),
+            leaders=settings().leaders,
+            admins=settings().admins,
+            can_write=True,
+        )
+    local = settings().local_viewer
+    if local is None:
+        st.title("Nobody is signed in", anchor=False)
+        st.error(
+            "Neither sign-in nor local mode is switched on, so nothing is shown. Configure `[auth]` in Streamlit's "
+            "secrets for your identity provider, or set `CALL_COACH_LOCAL_VIEWER` to `admin`, a rep's id or an "
+            "e-mail address to use the dashboard on this machine only.",
+            icon=":material/lock:",
+        )
+        st.stop()
+    return _local_viewer(local)
+
+
+def _local_viewer(local: str) -> Viewer:
+    signed_in = {"admin": ADMIN, "leader": LEADER}.get(local.casefold())
+    if signed_in is None:
+        return viewer_for(
+            local,
+            people=people_in_warehouse(),
+            leaders=settings().leaders,
+            admins=settings().admins,
+            can_write=True,
+        )
+    seen_as = st.query_params.get("as") or st.session_state.get("seen_as")
+    if seen_as and seen_as != signed_in.viewer_id:
+        st.session_state["seen_as"] = seen_as
+        return viewer_for(seen_as, people=people_in_warehouse(), can_write=True)
+    return signed_in
+
+
+def _choose_whose_eyes(signed_in_as: Viewer) -> None:
+    """Local admins may look through anyone's eyes: the quickest way to check who sees what."""
+    everyone = {person.rep_id: person for person in people_in_warehouse() if person.is_active}
+
+    def look() -> None:
+        chosen = st.session_state["whose_eyes"]
+        st.query_params.pop("as", None)
+        st.session_state["seen_as"] = chosen if chosen != "admin" else None
+
+    options = ["admin", *sorted(everyone, key=lambda rep_id: everyone[rep_id].rep_name)]
+    st.selectbox(
+        "Look through the eyes of",
+        options,
+        index=options.index(signed_in_as.viewer_id) if signed_in_as.viewer_id in options else 0,
+        format_func=lambda rep_id: (
+            "Admin (everyone)"
+            if rep_id == "admin"
+            else f"{everyone[rep_id].rep_name}{' (manager)' if everyone[rep_id].is_manager else ''}"
+        ),
+        key="whose_eyes",
+        on_change=look,
+        help="Local mode only. Pages show exactly what this person may see.",
+    )
+
+
+def _pages(viewer: Viewer) -> dict[str, list[st.Page]]:
+    coach = [
+        st.Page(
+            "app_pages/overview.py",
+            title="Overview",
+            icon=":material/home:",
+            default=True,
+            help="What needs you this week: the four dimensions, who is moving, and where to start.",
+        ),
+        st.Page(
+            "app_pages/rep.py",
+            title="Rep",
+            icon=":material/person:",
+            help="One rep: trends with their uncertainty, the skill to work on, the latest quoted moments.",
+        ),
+        st.Page(
+            "app_pages/call.py",
+            title="Call",
+            icon=":material/call:",
+            help="One call: who spoke when, what was said, how it was scored and which quotes show it.",
+        ),
+    ]
+    return {"Coach": coach}
+
+
+st.set_page_config(page_title="Call coach", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
+
+try:
+    st.session_state[VIEWER_KEY] = _sign_in()
+    viewer = st.session_state[VIEWER_KEY]
+    page = st.navigation(_pages(viewer), expanded=True)
+    with st.sidebar:
+        if settings().local_viewer in ("admin", "leader") and not _has_sign_in():
+            _choose_whose_eyes(viewer)
+        st.caption(f":material/visibility: Viewing as {viewer_line()}{'' if _has_sign_in() else ' · local mode'}")
+        if _has_sign_in():
+            st.button("Sign out", icon=":material/logout:", on_click=st.logout, type="tertiary")
+        st.caption(DISCLAIMER)
+    page.run()
+except UnknownViewerError as refusal:
+    st.title("No access", anchor=False)
+    st.error(str(refusal), icon=":material/lock:")
+except WarehouseError as trouble:
+    logger.warning("a page could not be answered: %s", trouble)
+    heading = {
+        WarehouseDownError: "The database is not reachable",
+        NotBuiltYetError: "There is nothing to show yet",
+        TooSlowError: "That took too long",
+    }.get(type(trouble), "That did not work")
+    st.error(f"**{heading}**\n\n{trouble}", icon=":material/database_off:")
+    st.button("Try again", icon=":material/refresh:")

@@ -1,0 +1,170 @@
+"""What needs me this week?"""
+
+import streamlit as st
+
+from streamlit_app.cached import ask, current_viewer
+from streamlit_app.charts import frame_of
+from streamlit_app.chrome import (
+    calls_text,
+    csv_button,
+    dimension_title,
+    interval_text,
+    link_to_call,
+    link_to_rep,
+    page_head,
+    plain,
+    score_text,
+    signal_badge,
+    stop_when_empty,
+    url_choice,
+    url_value,
+)
+from streamlit_app.queries.metrics import DIMENSIONS, MIN_N_SHOW, help_for
+from streamlit_app.queries.moments import list_moments
+from streamlit_app.queries.people import list_teams
+from streamlit_app.queries.scores import RepDimension, dimension_tiles, dimension_weeks, standings
+from streamlit_app.queries.skills import focus_skill, skills
+from streamlit_app.rubric_texts import criterion_title
+
+viewer = current_viewer()
+state = page_head(
+    "Overview",
+    lead="What needs you this week." if viewer.sees_a_team else "Where you stand, and what to practise next.",
+)
+if state.n_calls_total == 0:
+    st.stop()
+
+teams = ask(list_teams)
+team_id = None
+if viewer.sees_a_team and len(teams) > 1:
+    names = {team.team_id: f"{team.team_name} ({team.n_reps})" for team in teams}
+    with st.container(width=320):
+        team_id = url_choice(
+            "Team",
+            ["all", *names],
+            name="team",
+            default="all",
+            what="team",
+            format_func=lambda option: "All teams" if option == "all" else names[option],
+        )
+    team_id = None if team_id == "all" else team_id
+
+tiles = {tile.dimension: tile for tile in ask(dimension_tiles, team_id=team_id)}
+weeks = ask(dimension_weeks, team_id=team_id)
+with st.grid(4, min_column_width=170):
+    for dimension in DIMENSIONS:
+        tile = tiles.get(dimension)
+        past = [
+            week.mean_score
+            for week in weeks
+            if week.dimension == dimension and not week.is_running_week and week.mean_score is not None
+        ]
+        with st.container(border=True, height="stretch"):
+            if tile is None or tile.mean_score is None:
+                n = tile.n_calls if tile else 0
+                st.metric(dimension_title(dimension), "–", help=help_for("mean_score"))
+                st.caption(f"{calls_text(n)} with a score in 28 days; a mean needs {MIN_N_SHOW}.")
+                continue
+            st.metric(
+                dimension_title(dimension),
+                tile.mean_score,
+                help=help_for("mean_score"),
+                delta=None if tile.change is None else round(tile.change, 1),
+                format="%.0f",
+                delta_color="normal" if tile.is_clear_change else "off",
+                delta_arrow="auto" if tile.is_clear_change else "off",
+                delta_description=None
+                if tile.change is None
+                else ("against 28 days before" if tile.is_clear_change else "no clear change"),
+                chart_data=past if len(past) > 1 else None,
+                chart_type="line",
+            )
+            st.caption(f"95 % interval {interval_text(tile.low, tile.high)}  \nn = {calls_text(tile.n_calls)}, 28 days")
+st.caption("Means of the last 28 days. Lines: weekly means of twelve weeks; the running week is left out.")
+
+rows = ask(standings, team_id=team_id)
+stop_when_empty(rows, "No rep has a scored call yet. Scores appear here after the next run.")
+
+
+def _reason(row: RepDimension) -> str:
+    return (
+        f"{signal_badge(row.signal)} {dimension_title(row.dimension)}, now {score_text(row.rolling_score)} "
+        f"({interval_text(row.rolling_low, row.rolling_high)}, last {calls_text(row.rolling_n)})"
+    )
+
+
+left, right = st.columns([3, 2], gap="large")
+with left:
+    st.subheader("Where to start", anchor=False, help="Falling trends first, then the weightiest gap per rep.")
+    falling = [row for row in rows if row.signal == "down"]
+    gaps = ask(skills, team_id=team_id)
+    shown: set[str] = set()
+    for row in sorted(falling, key=lambda row: row.slope_per_week or 0)[:3]:
+        shown.add(row.rep_id)
+        with st.container(border=True, gap="xsmall"):
+            link_to_rep(row.rep_id, f"**{plain(row.rep_name)}**")
+            st.markdown(_reason(row))
+    by_rep = {rep_id: [gap for gap in gaps if gap.rep_id == rep_id] for rep_id in {gap.rep_id for gap in gaps}}
+    focuses = [focus for rep_id, own in by_rep.items() if rep_id not in shown and (focus := focus_skill(own))]
+    for focus in sorted(focuses, key=lambda skill: -(skill.gap or 0))[: 3 - len(shown)]:
+        with st.container(border=True, gap="xsmall"):
+            link_to_rep(focus.rep_id, f"**{plain(focus.rep_name)}**")
+            st.markdown(
+                f":blue-badge[practise] {plain(criterion_title(focus.criterion_id))}: level "
+                f"{focus.mean_level:.1f} of 5 over {calls_text(focus.n_calls)} in 13 weeks"
+            )
+    if not falling and not focuses:
+        st.caption("Nothing stands out: no falling trend and no criterion with enough calls.")
+
+with right:
+    st.subheader("On the way up", anchor=False, help=help_for("trend_signal"))
+    rising = [row for row in rows if row.signal == "up"]
+    for row in sorted(rising, key=lambda row: -(row.slope_per_week or 0))[:4]:
+        with st.container(gap="xsmall"):
+            link_to_rep(row.rep_id, f"**{plain(row.rep_name)}**")
+            st.markdown(_reason(row))
+    if not rising:
+        st.caption("No trend is clear enough to call it progress yet.")
+    strengths = ask(list_moments, polarity="strength", side="rep", limit=1) if team_id is None else ()
+    for moment in strengths:
+        st.markdown(f"> {plain(moment.quote)}")
+        link_to_call(
+            moment.call_id, f"{plain(moment.rep_name)}, {plain(moment.call_title or 'call')}", moment=moment.evidence_id
+        )
+
+st.subheader("Reps" if viewer.sees_a_team else "Your four dimensions", anchor=False, help=help_for("rolling_score"))
+frame = frame_of(rows)
+table = frame.pivot(
+    index=["rep_id", "rep_name", "role", "team_name", "n_calls"], columns="dimension", values="rolling_score"
+)
+counts = frame.pivot(
+    index=["rep_id", "rep_name", "role", "team_name", "n_calls"], columns="dimension", values="rolling_n"
+)
+dimensions = [dimension for dimension in DIMENSIONS if dimension in table.columns]
+header = st.columns([3, 1, *[1.3] * len(dimensions)], vertical_alignment="bottom", wrap=False)
+header[0].caption("Rep")
+header[1].caption("Calls")
+for column, dimension in zip(header[2:], dimensions, strict=True):
+    column.caption(dimension_title(dimension))
+signals = {(row.rep_id, row.dimension): row for row in rows}
+for rep_id, rep_name, role, _team_name, n_calls in table.index:
+    cells = st.columns([3, 1, *[1.3] * len(dimensions)], vertical_alignment="center", wrap=False)
+    with cells[0]:
+        link_to_rep(rep_id, f"{plain(rep_name)} :gray[{role}]", **({"team": team_id} if team_id else {}))
+    cells[1].markdown(f"{n_calls}")
+    for column, dimension in zip(cells[2:], dimensions, strict=True):
+        row = signals.get((rep_id, dimension))
+        if row is None or row.rolling_score is None:
+            column.markdown(f":gray[– :small[n {row.rolling_n if row else 0}]]")
+        else:
+            arrow = {"up": " :green[:material/trending_up:]", "down": " :orange[:material/trending_down:]"}.get(
+                row.signal, ""
+            )
+            column.markdown(f"**{row.rolling_score:.0f}**{arrow} :gray[:small[n {row.rolling_n}]]")
+st.caption(
+    "Rolling score over the last ten scored calls. An arrow appears only where the trend is clear; "
+    f"a dash means under {MIN_N_SHOW} calls with a score."
+)
+csv_button(frame, "reps")
+if url_value("team") and team_id:
+    st.page_link("app_pages/overview.py", label="Show all teams", query_params={})

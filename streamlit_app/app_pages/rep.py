@@ -1,0 +1,190 @@
+"""Is this rep improving at what was agreed?"""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from streamlit_app.cached import ask, current_viewer
+from streamlit_app.charts import rep_dimension
+from streamlit_app.chrome import (
+    calls_text,
+    clock,
+    csv_button,
+    day_text,
+    dimension_title,
+    interval_text,
+    link_to_call,
+    link_to_rep,
+    page_head,
+    plain,
+    polarity_badge,
+    score_text,
+    signal_badge,
+    url_choice,
+)
+from streamlit_app.queries.metrics import DIMENSIONS, help_for
+from streamlit_app.queries.moments import Moment, list_moments
+from streamlit_app.queries.people import list_reps
+from streamlit_app.queries.scores import rep_scored_calls, rep_trend, standings
+from streamlit_app.queries.skills import focus_skill, skills
+from streamlit_app.rubric_texts import criterion_title, marker_question
+
+viewer = current_viewer()
+reps = {rep.rep_id: rep for rep in ask(list_reps)}
+own = viewer.viewer_id if viewer.role == "rep" and viewer.viewer_id in reps else None
+heading = st.container()
+with st.container(width=360):
+    rep_id = url_choice(
+        "Rep",
+        list(reps),
+        name="rep",
+        default=own,
+        what="rep",
+        placeholder="Choose a rep",
+        format_func=lambda option: f"{reps[option].rep_name} · {reps[option].role}",
+    )
+if rep_id is None:
+    with heading:
+        page_head("Rep", lead="Choose someone to see how they are doing and which moments show it.")
+    with st.grid(3, min_column_width=220):
+        for rep in reps.values():
+            with st.container(border=True, gap="xsmall"):
+                link_to_rep(rep.rep_id, f"**{plain(rep.rep_name)}**")
+                st.caption(f"{plain(rep.title or rep.role)} · {plain(rep.team_name)} · {calls_text(rep.n_calls)}")
+    st.stop()
+
+rep = reps[rep_id]
+with heading:
+    page_head(
+        rep.rep_name,
+        lead=f"{plain(rep.title or rep.role)} · {plain(rep.team_name)} · {calls_text(rep.n_calls)} "
+        f"since {day_text(rep.first_call_at)}",
+    )
+
+now = {row.dimension: row for row in ask(standings, rep_id=rep_id)}
+calls = ask(rep_scored_calls, rep_id=rep_id)
+weeks = ask(rep_trend, rep_id=rep_id)
+if not calls:
+    st.info("None of this rep's calls has a score yet. Scores appear here after the next run.", icon=":material/inbox:")
+    st.stop()
+
+with st.grid(2, min_column_width=330):
+    for dimension in DIMENSIONS:
+        row = now.get(dimension)
+        with st.container(border=True, gap="small"):
+            with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+                st.markdown(f"#### {dimension_title(dimension)}", help=help_for("rolling_score"))
+                st.markdown(signal_badge(row.signal if row else "too few calls"), width="content")
+            if row and row.rolling_score is not None:
+                st.markdown(
+                    f"**{score_text(row.rolling_score)}** :gray[· 95 % interval "
+                    f"{interval_text(row.rolling_low, row.rolling_high)} · last {calls_text(row.rolling_n)}]"
+                )
+            else:
+                st.markdown(f":gray[No rolling score yet: {calls_text(row.rolling_n if row else 0)} with a score.]")
+            own_calls = [call for call in calls if call.dimension == dimension]
+            chart = rep_dimension(own_calls, [week for week in weeks if week.dimension == dimension])
+            not_applicable = sum(call.score is None for call in own_calls)
+            if chart is None:
+                st.caption("Not applicable on any call so far.")
+                continue
+            st.altair_chart(
+                chart,
+                alt=f"{dimension_title(dimension)} of {rep.rep_name}: {len(own_calls) - not_applicable} scored calls, "
+                f"rolling score {score_text(row.rolling_score if row else None)}, "
+                f"{row.signal if row else 'too few calls'}",
+            )
+            st.caption(
+                f"Dots: calls (hollow: running week). Line: rolling mean of ten calls. Band: 95 % interval. "
+                f"Not applicable on {calls_text(not_applicable)}. Rubric {row.rubric_version if row else 'unknown'}."
+            )
+
+st.subheader(
+    "Focus skill", anchor=False, help="The criterion whose distance to the top weighs most over the last 13 weeks."
+)
+focus = focus_skill(ask(skills, rep_id=rep_id))
+if focus is None:
+    st.caption("No criterion has enough scored calls yet.")
+else:
+    with st.container(border=True, gap="small"):
+        st.markdown(
+            f"**{plain(criterion_title(focus.criterion_id))}** :gray[({dimension_title(focus.dimension)})] · level "
+            f"**{focus.mean_level:.1f}** of 5 over {calls_text(focus.n_calls)} in 13 weeks"
+        )
+        for moment in ask(list_moments, rep_id=rep_id, criterion_id=focus.criterion_id, polarity="gap", limit=2):
+            st.markdown(f"> {plain(moment.quote)}")
+            if moment.suggestion:
+                st.markdown(f":material/lightbulb: Try: {plain(moment.suggestion)}")
+            link_to_call(
+                moment.call_id,
+                f"{clock(moment.start_ms)} in {plain(moment.call_title or 'the call')}",
+                moment=moment.evidence_id,
+                icon=":material/play_arrow:",
+            )
+
+st.subheader("Latest moments", anchor=False)
+places: dict[tuple[str, int], Moment] = {}
+for moment in ask(list_moments, rep_id=rep_id, limit=60):
+    places.setdefault((moment.call_id, moment.turn_id), moment)
+if not places:
+    st.caption("No quoted moment yet.")
+with st.grid(3, min_column_width=260):
+    for moment in list(places.values())[:6]:
+        with st.container(border=True, gap="xsmall", height="stretch"):
+            st.markdown(f"{polarity_badge(moment.polarity)} :gray[:small[{dimension_title(moment.dimension)}]]")
+            st.markdown(f"“{plain(moment.quote)}”")
+            st.caption(plain(marker_question(moment.marker_id)))
+            st.space("stretch")
+            link_to_call(
+                moment.call_id,
+                f"{clock(moment.start_ms)} on {day_text(moment.started_at)}",
+                moment=moment.evidence_id,
+                icon=":material/play_arrow:",
+            )
+
+st.subheader("Calls", anchor=False)
+by_call: dict[str, dict[str, Any]] = {}
+for call in calls:
+    held = by_call.setdefault(
+        call.call_id,
+        {
+            "held": call.started_at,
+            "call": call.title or call.call_id,
+            "account": call.account_name,
+            "type": call.call_type,
+            "call_id": call.call_id,
+        },
+    )
+    held[call.dimension] = call.score
+listed = list(by_call.values())[:10]
+for listed_call in listed:
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        link_to_call(listed_call["call_id"], f"{day_text(listed_call['held'])} · {plain(listed_call['call'])}")
+        st.markdown(
+            " ".join(
+                f":gray-badge[{dimension_title(dimension)} {score_text(listed_call.get(dimension))}]"
+                for dimension in DIMENSIONS
+                if dimension in listed_call
+            ),
+            width="content",
+        )
+frame = pd.DataFrame(by_call.values())
+with st.expander(f"All {calls_text(len(by_call))} as a table"):
+    st.dataframe(
+        frame,
+        hide_index=True,
+        alt=f"Calls of {rep.rep_name} with their four scores",
+        column_config={
+            "held": st.column_config.DatetimeColumn("Held", format="D MMM YYYY"),
+            "call": st.column_config.TextColumn("Call", width="large"),
+            "account": "Account",
+            "type": "Type",
+            "call_id": None,
+            **{
+                dimension: st.column_config.NumberColumn(dimension_title(dimension), format="%.0f")
+                for dimension in DIMENSIONS
+            },
+        },
+    )
+    csv_button(frame, f"calls-{rep_id}")

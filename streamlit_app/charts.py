@@ -1,0 +1,180 @@
+"""Charts as pure functions of rows; colours come from the theme, so light and dark both work."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from streamlit_app.queries.calls import Turn
+from streamlit_app.queries.metrics import DIMENSION_TITLES, DIMENSIONS
+from streamlit_app.queries.moments import Moment
+from streamlit_app.queries.scores import ScoredCall, TrendWeek
+
+Chart = alt.LayerChart | alt.FacetChart
+SCORE_DOMAIN = [0, 100]
+CHART_HEIGHT = 210
+
+
+def frame_of(rows: Iterable[Any]) -> pd.DataFrame:
+    """A data frame of dataclass rows, in their field order."""
+    listed = list(rows)
+    return pd.DataFrame([vars(row) for row in listed]) if listed else pd.DataFrame()
+
+
+def _score_axis(field: str, title: str | None = "Score") -> alt.Y:
+    return alt.Y(
+        field,
+        type="quantitative",
+        title=title,
+        scale=alt.Scale(domain=SCORE_DOMAIN, nice=False),
+        axis=alt.Axis(values=[0, 25, 50, 75, 100], grid=True),
+    )
+
+
+def rep_dimension(calls: Sequence[ScoredCall], weeks: Sequence[TrendWeek]) -> Chart | None:
+    """Dots are calls, the line is the rolling mean, the band its 95 % interval; hollow dots are of the running week."""
+    scored = frame_of(call for call in calls if call.score is not None)
+    rolling = frame_of(week for week in weeks if week.rolling_score is not None)
+    layers: list[alt.Chart] = []
+    day = alt.X("at:T", title=None, axis=alt.Axis(format="%-d %b", tickCount=5, labelOverlap=True, grid=False))
+    if not rolling.empty:
+        # a week's value stands at its end, where the calls it sums lie behind it
+        rolling["at"] = pd.to_datetime(rolling["week_start"]) + pd.Timedelta(days=6)
+        base = alt.Chart(rolling)
+        layers.append(
+            base.mark_area(opacity=0.16).encode(
+                x=day, y=_score_axis("rolling_low"), y2=alt.Y2("rolling_high"), tooltip=alt.value(None)
+            )
+        )
+        layers.append(
+            base.mark_line(strokeWidth=2.5, interpolate="monotone").encode(
+                x=day,
+                y=_score_axis("rolling_score"),
+                tooltip=[
+                    alt.Tooltip("week_start:T", title="Week of", format="%-d %b %Y"),
+                    alt.Tooltip("rolling_score:Q", title="Rolling score", format=".1f"),
+                    alt.Tooltip("rolling_low:Q", title="From", format=".1f"),
+                    alt.Tooltip("rolling_high:Q", title="To", format=".1f"),
+                    alt.Tooltip("rolling_n:Q", title="Calls in it"),
+                ],
+            )
+        )
+        breaks = rolling[rolling["has_version_break"]]
+        if not breaks.empty:
+            layers.append(
+                alt.Chart(breaks)
+                .mark_rule(strokeDash=[4, 3])
+                .encode(x=day, tooltip=[alt.Tooltip("rubric_version:N", title="New rubric version")])
+            )
+    if not scored.empty:
+        scored["at"] = pd.to_datetime(scored["started_at"], utc=True).dt.tz_localize(None)
+        tooltip = [
+            alt.Tooltip("title:N", title="Call"),
+            alt.Tooltip("at:T", title="Held", format="%-d %b %Y %H:%M"),
+            alt.Tooltip("score:Q", title="Score", format=".1f"),
+            alt.Tooltip("n_markers_met:Q", title="Markers met"),
+            alt.Tooltip("n_markers_applicable:Q", title="Markers with an opportunity"),
+            alt.Tooltip("is_running_week:N", title="Running week"),
+        ]
+        for is_running, is_filled in ((False, True), (True, False)):
+            part = scored[scored["is_running_week"] == is_running]
+            if not part.empty:
+                dots = alt.Chart(part).mark_point(filled=is_filled, size=42, opacity=0.6, strokeWidth=1.8)
+                layers.append(dots.encode(x=day, y=_score_axis("score"), tooltip=tooltip))
+    if not layers:
+        return None
+    return alt.layer(*layers).properties(height=CHART_HEIGHT)
+
+
+def score_range(rows: Sequence[Any], *, value: str, low: str, high: str, label: str) -> Chart | None:
+    """One dot and interval per row, ordered by the dot: how sure one can be is as visible as the value."""
+    frame = frame_of(rows)
+    if frame.empty or frame[value].isna().all():
+        return None
+    frame = frame[frame[value].notna()]
+    order = alt.EncodingSortField(field=value, order="descending")
+    y = alt.Y(f"{label}:N", sort=order, title=None, axis=alt.Axis(labelLimit=160))
+    x_scale = alt.Scale(domain=SCORE_DOMAIN, nice=False)
+    base = alt.Chart(frame)
+    tooltip = [
+        alt.Tooltip(f"{label}:N", title="Rep"),
+        alt.Tooltip(f"{value}:Q", title="Score", format=".1f"),
+        alt.Tooltip(f"{low}:Q", title="From", format=".1f"),
+        alt.Tooltip(f"{high}:Q", title="To", format=".1f"),
+        alt.Tooltip("n_calls:Q", title="Calls"),
+    ]
+    return alt.layer(
+        base.mark_rule(strokeWidth=6, opacity=0.25).encode(
+            y=y, x=alt.X(f"{low}:Q", scale=x_scale, title="Score"), x2=f"{high}:Q", tooltip=tooltip
+        ),
+        base.mark_point(filled=True, size=90, opacity=1).encode(
+            y=y, x=alt.X(f"{value}:Q", scale=x_scale, title="Score"), tooltip=tooltip
+        ),
+    ).properties(height=max(120, 30 * len(frame) + 40))
+
+
+def dimension_order(frame: pd.DataFrame) -> pd.DataFrame:
+    """Dimensions in reading order with their titles."""
+    known = [dimension for dimension in DIMENSIONS if dimension in set(frame["dimension"])]
+    rest = sorted(set(frame["dimension"]) - set(known))
+    ordered = pd.Categorical(frame["dimension"], categories=[*known, *rest], ordered=True)
+    return frame.assign(
+        dimension=ordered, dimension_title=frame["dimension"].map(lambda name: DIMENSION_TITLES.get(name, name))
+    ).sort_values("dimension", kind="stable")
+
+
+def talk_strip(turns: Sequence[Turn], moments: Sequence[Moment], *, speaker_names: dict[str, str]) -> Chart | None:
+    """Who spoke when: one lane per speaker, quoted moments as marks above their place."""
+    frame = frame_of(turns)
+    if frame.empty:
+        return None
+    frame["from_min"] = frame["start_ms"] / 60_000
+    # a turn without an end, or of an instant, still shows
+    frame["to_min"] = frame[["start_ms", "end_ms"]].max(axis=1).add(400) / 60_000
+    frame["speaker"] = frame["speaker_label"].map(lambda label: speaker_names.get(label, label))
+    frame["excerpt"] = frame["text"].str.slice(0, 160)
+    marks = frame_of(moments)
+    lanes = [*(["Moments"] if not marks.empty else []), *dict.fromkeys(frame["speaker"])]
+    sides = ["rep", "customer", "team", "unknown"]
+    y = alt.Y(
+        "speaker:N", sort=lanes, scale=alt.Scale(domain=lanes), title=None, axis=alt.Axis(labelLimit=110, grid=False)
+    )
+    x_axis = alt.Axis(title="Minutes into the call", grid=True, tickMinStep=1)
+    bars = (
+        alt.Chart(frame)
+        .mark_bar(height=16, cornerRadius=2)
+        .encode(
+            x=alt.X("from_min:Q", axis=x_axis, scale=alt.Scale(nice=False)),
+            x2="to_min:Q",
+            y=y,
+            color=alt.Color("side:N", sort=sides, scale=alt.Scale(domain=sides), legend=None),
+            opacity=alt.condition("datum.is_backchannel", alt.value(0.35), alt.value(1)),
+            tooltip=[
+                alt.Tooltip("speaker:N", title="Speaker"),
+                alt.Tooltip("turn_id:Q", title="Turn"),
+                alt.Tooltip("excerpt:N", title="Said"),
+            ],
+        )
+    )
+    layers: list[alt.Chart] = [bars]
+    if not marks.empty:
+        marks["at_min"] = marks["start_ms"] / 60_000
+        marks["speaker"] = "Moments"
+        marks["kind"] = marks["polarity"].map({"strength": "strength", "gap": "to work on"})
+        marks["excerpt"] = marks["quote"].str.slice(0, 160)
+        layers.append(
+            alt.Chart(marks)
+            .mark_point(filled=True, size=60, opacity=0.8, color="gray")
+            .encode(
+                x=alt.X("at_min:Q", axis=x_axis),
+                y=y,
+                shape=alt.Shape(
+                    "kind:N",
+                    scale=alt.Scale(domain=["strength", "to work on"], range=["triangle-up", "diamond"]),
+                    legend=alt.Legend(orient="bottom", title=None),
+                ),
+                tooltip=[alt.Tooltip("kind:N", title="Moment"), alt.Tooltip("excerpt:N", title="Quote")],
+            )
+        )
+    return alt.layer(*layers).properties(height=34 * len(lanes) + 95)

@@ -1,0 +1,216 @@
+"""The only door to Postgres: pooled, read only, as `call_coach_reader`, bounded in time and rows."""
+
+import logging
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import psycopg
+from psycopg import errors
+from psycopg.rows import class_row, dict_row
+from psycopg.types.numeric import FloatLoader
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from streamlit_app.queries.viewer import Viewer
+
+logger = logging.getLogger(__name__)
+
+Row = TypeVar("Row")
+READER_ROLE = "call_coach_reader"
+ROW_CAP = 5_000
+
+# Every statement starts behind this: a query reaches people only through `visible_reps`.
+_SCOPE = """
+with visible_reps as (
+    select dim_reps.rep_id
+    from marts.dim_reps
+    where
+        %(sees_everyone)s
+        or dim_reps.rep_id = %(viewer_id)s
+        or (%(sees_a_team)s and %(viewer_id)s = any(dim_reps.manager_path))
+),
+
+-- windows end with the newest scored call, as the marts' own do: a warehouse that rested is not shown as idle
+anchor as (
+    select
+        coalesce(
+            least((now() at time zone 'UTC')::date, (max(fct_scores.started_at) at time zone 'UTC')::date),
+            (now() at time zone 'UTC')::date
+        ) as window_end
+    from marts.fct_scores
+    where fct_scores.status = 'scored'
+),
+"""
+
+
+class WarehouseError(Exception):
+    """Something the person who asked can be told in plain words."""
+
+
+class WarehouseDownError(WarehouseError):
+    """Postgres does not answer."""
+
+
+class NotBuiltYetError(WarehouseError):
+    """The database answers but holds no marts."""
+
+
+class TooSlowError(WarehouseError):
+    """A statement ran into the time limit."""
+
+
+@dataclass(frozen=True)
+class Rows(Generic[Row]):
+    """Typed rows in a stable order, and whether there are more than these."""
+
+    rows: tuple[Row, ...]
+    is_truncated: bool = False
+    total: int | None = None
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __bool__(self) -> bool:
+        return bool(self.rows)
+
+
+class Database:
+    """A pool of read-only connections; opened lazily, so making one never fails."""
+
+    def __init__(
+        self, database_url: str | None, *, statement_timeout_s: float = 10.0, max_connections: int = 8
+    ) -> None:
+        self._database_url = database_url
+        self._statement_timeout_ms = int(statement_timeout_s * 1000)
+        self._pool = ConnectionPool(
+            database_url or "",
+            min_size=0,
+            max_size=max_connections,
+            open=False,
+            timeout=5,
+            max_idle=120,
+            # a short give-up keeps a stopped server from blocking the requests after it is back
+            reconnect_timeout=2,
+            kwargs={"autocommit": True, "connect_timeout": 3, "application_name": "call-coach-desk"},
+            configure=self._configure,
+            check=ConnectionPool.check_connection,
+            name="desk",
+        )
+
+    def _configure(self, connection: psycopg.Connection) -> None:
+        connection.adapters.register_loader("numeric", FloatLoader)
+        connection.execute(f"set role {READER_ROLE}")
+        connection.execute("set default_transaction_read_only = on")
+        connection.execute(f"set statement_timeout = {self._statement_timeout_ms}")
+        connection.execute("set idle_in_transaction_session_timeout = '20s'")
+        connection.execute("set time zone 'UTC'")
+        # at these row counts compiling a plan costs more than running it
+        connection.execute("set jit = off")
+
+    def close(self) -> None:
+        """Give every connection back to the server."""
+        self._pool.close(timeout=2)
+
+    @contextmanager
+    def _connection(self):  # type: ignore[no-untyped-def]
+        if not self._database_url:
+            raise WarehouseDownError(
+                "No database is configured. Set DATABASE_URL, or start everything with `call-coach up`."
+            )
+        try:
+            if self._pool.closed:
+                self._pool.open()
+            with self._pool.connection() as connection:
+                yield connection
+        except PoolTimeout as error:
+            raise WarehouseDownError(
+                "The database does not answer. Pages work again by themselves as soon as it is back."
+            ) from error
+        except errors.QueryCanceled as error:
+            raise TooSlowError(
+                f"The question took longer than {self._statement_timeout_ms / 1000:g} s and was stopped. "
+                "Narrow it: a shorter window, one rep, or fewer words."
+            ) from error
+        except (errors.UndefinedTable, errors.InvalidSchemaName, errors.UndefinedColumn) as error:
+            raise NotBuiltYetError(
+                "The marts are not built yet, or are older than this dashboard. Run `call-coach run` "
+                f"(the database said: {error.diag.message_primary})."
+            ) from error
+        except errors.InsufficientPrivilege as error:
+            raise NotBuiltYetError(
+                f"The role {READER_ROLE} may not read what this needs. Run `call-coach doctor` "
+                f"(the database said: {error.diag.message_primary})."
+            ) from error
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise WarehouseDownError(
+                "The connection to the database broke. Try again: pages work as soon as it is back."
+            ) from error
+
+    def rows(
+        self,
+        viewer: Viewer,
+        row_type: type[Row],
+        statement: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        limit: int = ROW_CAP,
+        offset: int = 0,
+        with_total: bool = False,
+    ) -> Rows[Row]:
+        """Run the rest of a `with` statement behind the viewer's scope and say when rows were cut."""
+        limit = max(1, min(limit, ROW_CAP))
+        scoped_statement = _SCOPE + statement
+        scoped_parameters = {
+            **(parameters or {}),
+            "viewer_id": viewer.viewer_id,
+            "sees_everyone": viewer.sees_everyone,
+            "sees_a_team": viewer.sees_a_team,
+        }
+        with self._connection() as connection, connection.transaction():
+            with connection.cursor(row_factory=class_row(row_type)) as cursor:
+                cursor.execute(
+                    scoped_statement + " offset %(row_offset)s limit %(row_limit)s",
+                    {**scoped_parameters, "row_offset": max(0, offset), "row_limit": limit + 1},
+                )
+                fetched = cursor.fetchall()
+            total = None
+            if with_total and fetched and len(fetched) <= limit:
+                total = offset + len(fetched)
+            elif with_total:
+                # both parts are constants of this package; values travel as parameters
+                counting = f"select count(*) from ({scoped_statement}) as answer"  # noqa: S608
+                counted = connection.execute(counting, scoped_parameters).fetchone()
+                total = counted[0] if counted else 0
+        return Rows(rows=tuple(fetched[:limit]), is_truncated=len(fetched) > limit, total=total)
+
+    def row(
+        self, viewer: Viewer, row_type: type[Row], statement: str, parameters: Mapping[str, Any] | None = None
+    ) -> Row | None:
+        """The first row, or none."""
+        found = self.rows(viewer, row_type, statement, parameters, limit=1)
+        return found.rows[0] if found else None
+
+    def unscoped_rows(self, row_type: type[Row], statement: str) -> tuple[Row, ...]:
+        """Who the people are: the one question that is asked before there is a viewer."""
+        with self._connection() as connection, connection.cursor(row_factory=class_row(row_type)) as cursor:
+            return tuple(cursor.execute(statement).fetchall())
+
+    def append(self, statement: str, parameters: Mapping[str, Any]) -> None:
+        """Insert one row into `ops`; the role can do nothing else there."""
+        with self._connection() as connection, connection.transaction():
+            connection.execute("set transaction read write")
+            connection.execute(statement, parameters)
+
+    def probe(self) -> Mapping[str, Any]:
+        """What the start-up check reports: the server's version and how many marts can be read."""
+        with self._connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(
+                "select current_setting('server_version') as server_version, current_user as role_name, "
+                "count(*) filter (where has_table_privilege(tables.oid, 'select')) as n_marts "
+                "from pg_class as tables join pg_namespace as schemas on schemas.oid = tables.relnamespace "
+                "where schemas.nspname = 'marts' and tables.relkind in ('r', 'p')"
+            ).fetchone()

@@ -1,0 +1,634 @@
+"""A small company in tables shaped as dbt's contracts say, so that the desk is tested without a dbt build."""
+
+import hashlib
+import random
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import yaml
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from knowledge.rubrics import load_rubrics
+from streamlit_app.queries.database import Database
+from streamlit_app.queries.viewer import ADMIN, Viewer, viewer_for
+
+MARTS = Path(__file__).parents[2] / "dbt" / "models" / "marts"
+TODAY = datetime.now(UTC).date()
+RUNNING_WEEK = TODAY - timedelta(days=TODAY.weekday())
+
+# id, name, title, role, manager, upwards
+PEOPLE = (
+    ("eagle", "Eagle Sample", "VP Sales", "other", None, []),
+    ("robin", "Robin Sample", "Sales Manager", "other", "eagle", ["eagle"]),
+    ("martin", "Martin Sample", "Sales Manager", "other", "eagle", ["eagle"]),
+    ("jay", "Jay Sample", "Team Lead Account Executives", "AE", "robin", ["robin", "eagle"]),
+    ("wren", "Wren Sample", "Account Executive", "AE", "robin", ["robin", "eagle"]),
+    ("finch", "Finch Sample", "Account Executive", "AE", "robin", ["robin", "eagle"]),
+    ("heron", "Heron Sample", "Solutions Engineer", "SE", "robin", ["robin", "eagle"]),
+    ("dove", "Dove Sample", "Account Executive", "AE", "jay", ["jay", "robin", "eagle"]),
+    ("crane", "Crane Sample", "Account Executive", "AE", "martin", ["martin", "eagle"]),
+    ("swift", "Swift Sample", "Customer Success Manager", "CSM", "martin", ["martin", "eagle"]),
+    ("gull", "Gull Former", "Account Executive", "AE", "martin", ["martin", "eagle"]),
+)
+NAMES = {rep_id: name for rep_id, name, *_ in PEOPLE}
+SELLERS = ("wren", "finch", "heron", "dove", "crane", "swift")
+SKILL = {"wren": 82, "finch": 48, "heron": 66, "dove": 60, "crane": 74, "swift": 55}
+# what finch learns week by week in discovery: the planted trend
+CLIMB = {("finch", "discovery"): 3.2, ("crane", "objections"): -3.4}
+WEEKS = 12
+CALL_TYPES = ("discovery", "demo", "negotiation", "check_in")
+OBJECTIONS = ("price", "timing", "competitor", "technical")
+LINES = {
+    "rep": (
+        "What is the hardest part of a normal Monday for your data team?",
+        "So what I am hearing is that the nightly load blocks everyone until nine.",
+        "Let me show you the dashboard, the settings and every menu we have.",
+        "Shall we agree that you send the schema by Thursday and we meet again on Friday?",
+    ),
+    "customer": (
+        "We lose roughly two days a month to failed loads.",
+        "Honestly the price is more than we planned for this year.",
+        "Exactly, and it is worse at the end of the quarter.",
+        "I will bring our security lead to the next meeting.",
+    ),
+}
+
+
+def scored_role(title: str, role: str) -> str:
+    return role if role in ("AE", "SE", "CSM") else "AE"
+
+
+def company_rows(*, calls_per_week: int = 2, seed: int = 7) -> dict[str, list[dict[str, Any]]]:
+    """Rows per mart; the same seed gives the same rows for the same day."""
+    draw = random.Random(seed)
+    rubrics = load_rubrics()
+    rows: dict[str, list[dict[str, Any]]] = {}
+
+    def add(table: str, **row: Any) -> None:
+        rows.setdefault(table, []).append(row)
+
+    scores: dict[tuple[str, str], list[tuple[datetime, float]]] = {}
+    n_calls = dict.fromkeys(NAMES, 0)
+    for week in range(WEEKS):
+        week_start = RUNNING_WEEK - timedelta(weeks=WEEKS - 1 - week)
+        for rep_id in SELLERS:
+            for nth in range(calls_per_week):
+                started_at = datetime(
+                    week_start.year, week_start.month, week_start.day, 9 + nth, tzinfo=UTC
+                ) + timedelta(days=nth % 5)
+                if started_at.date() > TODAY:
+                    started_at = datetime(TODAY.year, TODAY.month, TODAY.day, 0, nth % 60, tzinfo=UTC)
+                call_id = f"call-{rep_id}-{week:02d}-{nth}"
+                n_calls[rep_id] += 1
+                _add_call(
+                    add,
+                    draw,
+                    rubrics,
+                    scores,
+                    rep_id=rep_id,
+                    call_id=call_id,
+                    week=week,
+                    week_start=week_start,
+                    started_at=started_at,
+                    nth=nth,
+                )
+    _add_people(add, n_calls)
+    _add_trends(add, scores, rubrics)
+    _add_boards(add, scores)
+    _add_money(add, rubrics)
+    _add_trust(add, rubrics)
+    _add_queue(add, rows)
+    return rows
+
+
+def _add_people(add: Any, n_calls: dict[str, int]) -> None:
+    for rep_id, name, title, role, manager, path in PEOPLE:
+        add(
+            "dim_reps",
+            rep_id=rep_id,
+            rep_name=name,
+            email=f"{rep_id}@example.test",
+            title=title,
+            role=role,
+            manager_id=manager,
+            manager_name=NAMES.get(manager or ""),
+            team_id=manager or "none",
+            team_name=f"Team {NAMES[manager].split()[0]}" if manager else "No team",
+            manager_path=path,
+            is_active=rep_id != "gull",
+            is_manager=rep_id in ("eagle", "robin", "martin", "jay"),
+            first_call_at=datetime(2026, 1, 5, tzinfo=UTC) if n_calls[rep_id] else None,
+            n_calls=n_calls[rep_id],
+        )
+
+
+def _add_call(
+    add: Any,
+    draw: random.Random,
+    rubrics: Any,
+    scores: Any,
+    *,
+    rep_id: str,
+    call_id: str,
+    week: int,
+    week_start: date,
+    started_at: datetime,
+    nth: int,
+) -> None:
+    number = week * 10 + nth
+    call_type = CALL_TYPES[number % len(CALL_TYPES)]
+    account = f"account-{number % 7}"
+    is_running_week = week_start == RUNNING_WEEK
+    is_unscored = rep_id == "swift" and week == 3
+    common = {"call_id": call_id, "rep_id": rep_id, "is_current": True, "week_start": week_start}
+    add(
+        "fct_calls",
+        call_id=call_id,
+        title=f"{call_type.replace('_', ' ').capitalize()} with Account {number % 7}",
+        url=f"https://gong.example.test/call?id={call_id}",
+        started_at=started_at,
+        week_start=week_start,
+        is_running_week=is_running_week,
+        duration_s=1800 + 60 * (number % 20),
+        direction="Conference",
+        scope="External",
+        language="eng",
+        call_type=call_type,
+        rep_id=rep_id,
+        rep_name=NAMES[rep_id],
+        account_id=account,
+        account_name=f"Account {number % 7}",
+        deal_id=f"deal-{number % 7}",
+        n_participants=2,
+        n_turns=8,
+        n_words=110,
+        has_transcript=True,
+        is_eligible=True,
+        ineligible_reason=None,
+        n_dimensions_scored=0 if is_unscored else 4,
+        is_scored=not is_unscored,
+        is_sandbox=True,
+        is_private=False,
+        is_deleted=False,
+        loaded_at=datetime.now(UTC) - timedelta(hours=1),
+    )
+    for turn_id in range(1, 9):
+        side = "rep" if turn_id % 2 else "customer"
+        text = LINES[side][(turn_id + number) // 2 % 4]
+        add(
+            "fct_turns",
+            call_id=call_id,
+            turn_id=turn_id,
+            speaker_id=f"{call_id}-{side}",
+            side=side,
+            speaker_label="REP" if side == "rep" else "CUSTOMER_1",
+            start_ms=(turn_id - 1) * 20_000,
+            end_ms=turn_id * 20_000 - 1_000,
+            text=text,
+            n_words=len(text.split()),
+            is_question=text.endswith("?"),
+            is_backchannel=False,
+            search=text,
+        )
+    for side in ("rep", "customer"):
+        add(
+            "fct_call_participants",
+            call_id=call_id,
+            speaker_id=f"{call_id}-{side}",
+            rep_id=rep_id if side == "rep" else None,
+            side=side,
+            speaker_label="REP" if side == "rep" else "CUSTOMER_1",
+            talk_ratio=0.45 + (SKILL[rep_id] % 10) / 100 if side == "rep" else 0.5,
+            longest_monologue_s=70 + number % 30,
+            patience_s=0.6,
+            interruption_rate=0.1,
+            n_questions=6 + number % 5,
+            questions_per_hour=14,
+            switches_per_min=5.2,
+            talk_s=600,
+            n_words=60,
+            n_turns=4,
+            longest_customer_story_s=65,
+            metric_version="1",
+            name=NAMES[rep_id] if side == "rep" else "Customer One",
+            is_scored_rep=side == "rep",
+        )
+    add(
+        "fct_call_briefs",
+        call_id=call_id,
+        rep_id=rep_id,
+        is_current=True,
+        summary=f"Account {number % 7} loses time to failed loads and compares prices.",
+        priority=("high", "medium", "low", "critical")[number % 4],
+        priority_reason="The customer named a budget problem.",
+        customer_sentiment="mixed",
+        rep_sentiment="positive",
+        model="sandbox",
+        is_sandbox=True,
+        status="scored",
+        week_start=week_start,
+        started_at=started_at,
+        scored_at=datetime.now(UTC),
+        rubric_version="brief000000a",
+    )
+    add(
+        "fct_objections",
+        objection_id=hashlib.md5(f"o{call_id}".encode()).hexdigest(),
+        call_id=call_id,
+        rep_id=rep_id,
+        is_current=True,
+        week_start=week_start,
+        objection_type=OBJECTIONS[number % 4],
+        turn_id=4,
+        start_ms=60_000,
+        quote="Honestly the price is more than we planned for this year.",
+        response_turn_id=5,
+        outcome=("resolved", "parked", "unresolved")[number % 3],
+        is_sandbox=True,
+        rubric_version="brief000000a",
+    )
+    add(
+        "fct_next_steps",
+        next_step_id=hashlib.md5(f"n{call_id}".encode()).hexdigest(),
+        call_id=call_id,
+        rep_id=rep_id,
+        is_current=True,
+        week_start=week_start,
+        turn_id=7,
+        start_ms=120_000,
+        quote="Shall we agree that you send the schema by Thursday",
+        owner="customer",
+        action="Send the schema",
+        due="Thursday",
+        is_sandbox=True,
+        rubric_version="brief000000a",
+    )
+    if is_unscored:
+        return
+    for rubric in rubrics:
+        skill = SKILL[rep_id] + CLIMB.get((rep_id, rubric.dimension), 0) * (week - WEEKS / 2)
+        score = round(min(100.0, max(0.0, draw.gauss(skill, 7))), 2)
+        applicable = not (rubric.dimension == "objections" and number % 5 == 0)
+        dimension = rubric.dimension
+        add(
+            "fct_scores",
+            **common,
+            dimension=dimension,
+            rubric_version=rubric.rubric_version,
+            started_at=started_at,
+            role="AE",
+            score=score if applicable else None,
+            na_reason=None if applicable else "under 60 % of the weight was applicable",
+            applicable_weight_share=1.0 if applicable else 0.4,
+            n_markers_met=6,
+            n_markers_applicable=10,
+            result_key=f"key-{call_id}-{dimension}",
+            model="sandbox",
+            is_sandbox=True,
+            scored_at=datetime.now(UTC),
+            status="scored",
+        )
+        if applicable:
+            scores.setdefault((rep_id, dimension), []).append((started_at, score))
+        for nth_criterion, criterion in enumerate(rubric.criteria):
+            level = None if not applicable else max(1, min(5, round(score / 22) - (nth_criterion == 0)))
+            add(
+                "fct_criterion_scores",
+                **common,
+                dimension=dimension,
+                criterion_id=criterion.criterion_id,
+                rubric_version=rubric.rubric_version,
+                level=level,
+                weight=criterion.weights["AE"],
+                na_reason=None if applicable else "no opportunity",
+                n_markers_met=2,
+                n_markers_applicable=3,
+            )
+            for nth_marker, marker in enumerate(criterion.markers[:2]):
+                verdict = "yes" if nth_marker == 0 else "no"
+                add(
+                    "fct_marker_findings",
+                    call_id=call_id,
+                    rep_id=rep_id,
+                    is_current=True,
+                    dimension=dimension,
+                    criterion_id=criterion.criterion_id,
+                    marker_id=marker.marker_id,
+                    rubric_version=rubric.rubric_version,
+                    verdict=verdict,
+                    why="Seen in the quoted turn.",
+                    n_evidence=1,
+                    week_start=week_start,
+                )
+                turn_id = 1 + 2 * ((nth_criterion + nth_marker) % 4)
+                polarity = "gap" if nth_marker else "strength"
+                add(
+                    "fct_evidence",
+                    **common,
+                    evidence_id=hashlib.md5(f"{call_id}{marker.marker_id}{turn_id}".encode()).hexdigest(),
+                    dimension=dimension,
+                    criterion_id=criterion.criterion_id,
+                    marker_id=marker.marker_id,
+                    rubric_version=rubric.rubric_version,
+                    turn_id=turn_id,
+                    start_ms=(turn_id - 1) * 20_000,
+                    side="rep",
+                    quote=LINES["rep"][(turn_id + number) // 2 % 4],
+                    quote_verified=True,
+                    polarity=polarity,
+                    suggestion="Ask what follows if nothing changes." if nth_marker else None,
+                    call_url=f"https://gong.example.test/call?id={call_id}",
+                )
+
+
+def _add_trends(add: Any, scores: Any, rubrics: Any) -> None:
+    versions = {rubric.dimension: rubric.rubric_version for rubric in rubrics}
+    for (rep_id, dimension), listed in scores.items():
+        for week in range(WEEKS):
+            week_start = RUNNING_WEEK - timedelta(weeks=WEEKS - 1 - week)
+            end = datetime(week_start.year, week_start.month, week_start.day, tzinfo=UTC) + timedelta(days=7)
+            here = [score for at, score in listed if end - timedelta(days=7) <= at < end]
+            rolling = [score for at, score in listed if at < end][-10:]
+            climb = CLIMB.get((rep_id, dimension))
+            signal = (
+                "too few calls"
+                if len(rolling) < 8
+                else {True: "up", False: "down", None: "no clear change"}[None if climb is None else climb > 0]
+            )
+            mean = sum(rolling) / len(rolling) if rolling else None
+            add(
+                "mart_rep_trends",
+                rep_id=rep_id,
+                dimension=dimension,
+                week_start=week_start,
+                is_running_week=week_start == RUNNING_WEEK,
+                n_calls=len(here),
+                mean_score=sum(here) / len(here) if here else None,
+                rolling_score=mean,
+                rolling_n=len(rolling),
+                rolling_low=None if mean is None else max(0, mean - 6),
+                rolling_high=None if mean is None else min(100, mean + 6),
+                slope_per_week=climb or 0.1,
+                slope_se=0.5,
+                p_value=0.01 if climb else 0.6,
+                q_value=0.04 if climb else 0.8,
+                signal=signal,
+                rubric_version=versions[dimension],
+                has_version_break=False,
+            )
+
+
+def _add_boards(add: Any, scores: Any) -> None:
+    teams = {"wren": "robin", "finch": "robin", "heron": "robin", "dove": "jay", "crane": "martin", "swift": "martin"}
+    for window_days in (28, 90):
+        since = TODAY - timedelta(days=window_days - 1)
+        for (rep_id, dimension), listed in scores.items():
+            within = [score for at, score in listed if at.date() >= since]
+            mean = sum(within) / len(within) if within else None
+            is_ranked = len(within) >= 8
+            add(
+                "mart_leaderboard",
+                team_id=teams[rep_id],
+                team_name=f"Team {NAMES[teams[rep_id]].split()[0]}",
+                dimension=dimension,
+                window_days=window_days,
+                as_of=TODAY,
+                rep_id=rep_id,
+                rep_name=NAMES[rep_id],
+                role="AE",
+                n_calls=len(within),
+                mean_score=mean,
+                score=mean,
+                low=None if mean is None else mean - 5,
+                high=None if mean is None else mean + 5,
+                is_ranked=is_ranked,
+                tier="not ranked yet"
+                if not is_ranked
+                else "clearly above"
+                if (mean or 0) > 75
+                else "clearly below"
+                if (mean or 0) < 50
+                else "about average",
+            )
+
+
+def _add_money(add: Any, rubrics: Any) -> None:
+    for days_ago in range(30):
+        for dimension in [*(rubric.dimension for rubric in rubrics), "call_brief"]:
+            add(
+                "mart_llm_costs",
+                day=TODAY - timedelta(days=days_ago),
+                model="sandbox",
+                dimension=dimension,
+                is_sandbox=True,
+                requests=12,
+                failed_requests=1 if days_ago == 4 else 0,
+                cache_hits=3,
+                input_tokens=30_000,
+                cache_read_tokens=90_000,
+                cache_write_tokens=12_000,
+                output_tokens=9_000,
+                cost_usd=0.31,
+                saved_usd=0.08,
+                calls_scored=12,
+            )
+    for nth in range(40):
+        add(
+            "fct_llm_requests",
+            request_id=f"request-{nth}",
+            call_id=f"call-wren-{nth % WEEKS:02d}-0",
+            rep_id="wren",
+            dimension="discovery",
+            model="sandbox",
+            is_sandbox=True,
+            started_at=datetime.now(UTC) - timedelta(hours=nth),
+            status="ok" if nth % 13 else "error",
+            input_tokens=2500,
+            cache_read_tokens=7500,
+            cache_write_tokens=1000,
+            output_tokens=700,
+            cost_usd=0.02,
+            latency_ms=1200,
+        )
+
+
+def _add_trust(add: Any, rubrics: Any) -> None:
+    for rubric in rubrics:
+        add(
+            "mart_judge_quality",
+            dimension=rubric.dimension,
+            rubric_version=rubric.rubric_version,
+            is_current=True,
+            n_quotes=400,
+            n_quotes_verified=396,
+            n_quotes_dropped=4,
+            quote_verified_rate=0.99,
+        )
+
+
+def _add_queue(add: Any, rows: dict[str, list[dict[str, Any]]]) -> None:
+    gaps = [row for row in rows["fct_evidence"] if row["polarity"] == "gap"]
+    for rank, row in enumerate(sorted(gaps, key=lambda row: row["evidence_id"])[:60], start=1):
+        add(
+            "mart_coaching_queue",
+            moment_id=row["evidence_id"],
+            rank=rank,
+            priority="high" if rank < 10 else "medium",
+            **row,
+        )
+
+
+# until a mart's contract is written down in dbt, its columns are those of the rows above
+def contract_columns() -> dict[str, dict[str, str]]:
+    """Column types per mart, from dbt's contracts."""
+    found: dict[str, dict[str, str]] = {}
+    for path in sorted(MARTS.rglob("*.yml")):
+        for model in (yaml.safe_load(path.read_text()) or {}).get("models", []):
+            found[model["name"]] = {
+                column["name"]: column.get("data_type", "text") for column in model.get("columns", [])
+            }
+    return found
+
+
+def _guessed_type(column: str, value: Any) -> str:
+    if column == "search":
+        return "tsvector"
+    for kind, name in (
+        (bool, "boolean"),
+        (int, "bigint"),
+        (float, "numeric"),
+        (datetime, "timestamptz"),
+        (date, "date"),
+        (list, "text[]"),
+        (dict, "jsonb"),
+    ):
+        if isinstance(value, kind):
+            return name
+    return "text"
+
+
+def load_company(database_url: str, rows: dict[str, list[dict[str, Any]]]) -> None:
+    """Create every mart, fill it, and let the reader read it."""
+    contracts = contract_columns()
+    with psycopg.connect(database_url) as connection:
+        for table in sorted({*contracts, *rows}):
+            listed = rows.get(table, [])
+            guessed = {
+                name: next((_guessed_type(name, row[name]) for row in listed if row.get(name) is not None), "text")
+                for name in (listed[0] if listed else {})
+            }
+            columns = contracts.get(table) or guessed
+            connection.execute(
+                sql.SQL("create table marts.{} ({})").format(
+                    sql.Identifier(table),
+                    sql.SQL(", ").join(
+                        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in columns.items()
+                    ),
+                )
+            )
+            names = [name for name in guessed if name in columns]
+            if not names:
+                continue
+            values = [
+                sql.SQL("to_tsvector('english', {})").format(sql.Placeholder())
+                if name == "search"
+                else sql.Placeholder()
+                for name in names
+            ]
+            with connection.cursor() as cursor:
+                cursor.executemany(
+                    sql.SQL("insert into marts.{} ({}) values ({})").format(
+                        sql.Identifier(table),
+                        sql.SQL(", ").join(map(sql.Identifier, names)),
+                        sql.SQL(", ").join(values),
+                    ),
+                    [
+                        [Jsonb(row[name]) if isinstance(row[name], dict) else row[name] for name in names]
+                        for row in listed
+                    ],
+                )
+        connection.execute("grant select on all tables in schema marts to call_coach_reader")
+        connection.execute("analyze")
+
+
+@pytest.fixture(scope="session")
+def desk_template(postgres_server: Any) -> Iterator[str]:
+    """The company's warehouse, loaded once; tests that write clone it."""
+    name = f"desk_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {} template call_coach_template").format(sql.Identifier(name)))
+    load_company(postgres_server.url(name), company_rows())
+    yield postgres_server.url(name)
+    with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def desk_url(desk_template: str) -> str:
+    """For tests that only read."""
+    return desk_template
+
+
+@pytest.fixture
+def own_desk_url(postgres_server: Any, desk_template: str) -> Iterator[str]:
+    """A warehouse of this test's own, for tests that write or break things."""
+    name = f"desk_{uuid.uuid4().hex[:8]}"
+    template = desk_template.rsplit("/", 1)[1].split("?")[0]
+    with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
+        connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (template,))
+        connection.execute(
+            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template))
+        )
+    yield postgres_server.url(name)
+    with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def desk(desk_url: str) -> Iterator[Database]:
+    database = Database(desk_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def own_desk(own_desk_url: str) -> Iterator[Database]:
+    database = Database(own_desk_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def viewers(desk: Database) -> dict[str, Viewer]:
+    """One viewer of each kind."""
+    from streamlit_app.queries.people import people
+
+    known = people(desk)
+    return {
+        "rep": viewer_for("finch", people=known),
+        "manager": viewer_for("robin@example.test", people=known),
+        "other_manager": viewer_for("martin", people=known),
+        "leader": viewer_for("eagle", people=known, leaders=["eagle@example.test"]),
+        "admin": ADMIN,
+    }
+
+
+VISIBLE = {
+    "rep": {"finch"},
+    "manager": {"wren", "finch", "heron", "dove"},
+    "other_manager": {"crane", "swift"},
+    "leader": set(SELLERS),
+    "admin": set(SELLERS),
+}
+
+
+@pytest.fixture
+def visible() -> dict[str, set[str]]:
+    """Who, among the people with calls, each viewer may see."""
+    return VISIBLE

@@ -1,0 +1,223 @@
+"""Every query function as every role, and the same numbers as plain SQL."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from streamlit_app.queries import calls, follow_ups, freshness, marks, moments, people, scores, skills
+from streamlit_app.queries.database import Database
+from streamlit_app.queries.viewer import Viewer
+
+# the rows of each question, and which rep a row speaks of
+QUESTIONS: dict[str, Callable[[Database, Viewer], Any]] = {
+    "list_reps": lambda database, viewer: people.list_reps(database, viewer),
+    "standings": lambda database, viewer: scores.standings(database, viewer),
+    "skills": lambda database, viewer: skills.skills(database, viewer),
+    "list_moments": lambda database, viewer: moments.list_moments(database, viewer, limit=5_000),
+    "latest_calls": lambda database, viewer: calls.latest_calls(database, viewer, limit=5_000),
+    "list_objections": lambda database, viewer: follow_ups.list_objections(database, viewer, limit=5_000),
+    "list_next_steps": lambda database, viewer: follow_ups.list_next_steps(database, viewer, limit=5_000),
+    "rhythms": lambda database, viewer: follow_ups.rhythms(database, viewer),
+}
+ROLES = ("rep", "manager", "other_manager", "leader", "admin")
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_question_answers_with_the_reps_its_viewer_may_see_and_no_other(
+    question: str, role: str, desk: Database, viewers: dict[str, Viewer], visible: dict[str, set[str]]
+) -> None:
+    answer = QUESTIONS[question](desk, viewers[role])
+    assert {row.rep_id for row in answer} == visible[role]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_another_viewers_call_is_as_absent_as_one_that_does_not_exist(
+    role: str, desk: Database, viewers: dict[str, Viewer], visible: dict[str, set[str]]
+) -> None:
+    viewer = viewers[role]
+    for rep_id in ("wren", "finch", "dove", "crane", "swift"):
+        call_id = f"call-{rep_id}-05-0"
+        parts = (
+            calls.call_turns(desk, viewer, call_id),
+            calls.call_scores(desk, viewer, call_id),
+            calls.call_criteria(desk, viewer, call_id),
+            calls.call_findings(desk, viewer, call_id),
+            moments.list_moments(desk, viewer, call_id=call_id),
+            follow_ups.call_participants(desk, viewer, call_id),
+            follow_ups.list_objections(desk, viewer, call_id=call_id),
+            follow_ups.list_next_steps(desk, viewer, call_id=call_id),
+            scores.rep_scored_calls(desk, viewer, rep_id),
+            scores.rep_trend(desk, viewer, rep_id),
+        )
+        if rep_id in visible[role]:
+            assert calls.call_head(desk, viewer, call_id).rep_id == rep_id
+            assert all(parts)
+        else:
+            with pytest.raises(calls.NoSuchCallError) as hidden:
+                calls.call_head(desk, viewer, call_id)
+            assert str(hidden.value) == str(calls.NoSuchCallError(call_id))
+            assert not any(parts)
+            assert follow_ups.call_brief(desk, viewer, call_id) is None
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_coverage_counts_the_viewers_calls_only(
+    role: str, desk: Database, desk_url: str, viewers: dict[str, Viewer], visible: dict[str, set[str]]
+) -> None:
+    state = freshness.freshness(desk, viewers[role])
+    with psycopg.connect(desk_url) as connection:
+        eligible, scored = connection.execute(
+            "select count(*) filter (where is_eligible), count(*) filter (where is_eligible and is_scored) "
+            "from marts.fct_calls where rep_id = any(%s) and started_at >= %s",
+            (list(visible[role]), (state.window_end or date.max) - timedelta(days=27)),
+        ).fetchone()
+    assert (state.n_eligible, state.n_scored) == (eligible, scored)
+    assert state.has_sandbox
+
+
+def test_a_tile_shows_the_mean_of_calls_and_not_of_weeks(
+    desk: Database, desk_url: str, viewers: dict[str, Viewer]
+) -> None:
+    tiles = {tile.dimension: tile for tile in scores.dimension_tiles(desk, viewers["manager"])}
+    end = freshness.freshness(desk, viewers["manager"]).window_end
+    with psycopg.connect(desk_url) as connection:
+        rows = connection.execute(
+            "select dimension, count(score), round(avg(score), 1)::float from marts.fct_scores "
+            "where rep_id in ('wren', 'finch', 'heron', 'dove') and started_at >= %s group by dimension",
+            (end - timedelta(days=27),),
+        ).fetchall()
+    assert {dimension: (n, mean) for dimension, n, mean in rows} == {
+        tile.dimension: (tile.n_calls, tile.mean_score) for tile in tiles.values()
+    }
+
+
+def test_a_score_resting_on_too_few_calls_is_withheld(own_desk_url: str, viewers: dict[str, Viewer]) -> None:
+    with psycopg.connect(own_desk_url) as connection:
+        connection.execute("delete from marts.fct_scores where week_start < current_date - 10 or rep_id <> 'finch'")
+        connection.execute("update marts.mart_rep_trends set rolling_n = 4")
+    database = Database(own_desk_url)
+    try:
+        assert all(tile.mean_score is None for tile in scores.dimension_tiles(database, viewers["admin"]))
+        assert all(row.rolling_score is None for row in scores.standings(database, viewers["admin"]))
+    finally:
+        database.close()
+
+
+def test_a_rep_is_found_by_id_address_name_or_part_of_it(desk: Database, viewers: dict[str, Viewer]) -> None:
+    for wanted in ("finch", "FINCH@example.test", "finch sample", "  Finch   Sample ", "Finch"):
+        assert people.find_rep(desk, viewers["admin"], wanted).rep_id == "finch"
+
+
+def test_a_name_that_fits_several_reps_lists_them(desk: Database, viewers: dict[str, Viewer]) -> None:
+    with pytest.raises(people.AmbiguousRepError, match="Ask again with the id"):
+        people.find_rep(desk, viewers["admin"], "Sample")
+
+
+def test_a_hidden_rep_is_not_suggested(desk: Database, viewers: dict[str, Viewer]) -> None:
+    with pytest.raises(people.NoSuchRepError) as refusal:
+        people.find_rep(desk, viewers["rep"], "Crane Sample")
+    assert refusal.value.suggestions == ("Finch Sample",)
+
+
+def test_a_cut_answer_says_so_and_the_pages_join_without_gap_or_overlap(
+    desk: Database, viewers: dict[str, Viewer]
+) -> None:
+    first = moments.list_moments(desk, viewers["admin"], limit=40, with_total=True)
+    second = moments.list_moments(desk, viewers["admin"], limit=40, offset=40)
+    both = moments.list_moments(desk, viewers["admin"], limit=80)
+    assert first.is_truncated
+    assert first.total is not None
+    assert first.total > 80
+    assert [row.evidence_id for row in (*first, *second)] == [row.evidence_id for row in both]
+
+
+HOSTILE = ("' or 1=1 --", "'; drop table marts.fct_calls; --", "%(viewer_id)s", "\\", "x" * 50_000, "🦊\u202e", "")
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_text_is_only_ever_a_value(hostile: str, desk: Database, viewers: dict[str, Viewer]) -> None:
+    viewer = viewers["rep"]
+    with pytest.raises(calls.NoSuchCallError):
+        calls.call_head(desk, viewer, hostile)
+    with pytest.raises(LookupError):
+        people.find_rep(desk, viewer, hostile)
+    assert not moments.list_moments(desk, viewer, rep_id=hostile)
+    assert not moments.list_moments(desk, viewer, text=hostile)
+    assert len(calls.latest_calls(desk, viewer, limit=5_000)) == 24
+
+
+def test_a_nul_byte_is_refused_without_touching_the_connection(desk: Database, viewers: dict[str, Viewer]) -> None:
+    with pytest.raises((ValueError, psycopg.DataError)):
+        moments.list_moments(desk, viewers["rep"], text="a\x00b")
+    assert calls.latest_calls(desk, viewers["rep"])
+
+
+def test_the_reader_cannot_write_marts_nor_read_raw_tables(desk: Database, viewers: dict[str, Viewer]) -> None:
+    with pytest.raises(Exception, match=r"(?i)read.only|may not|permission"):
+        desk.append("delete from marts.fct_calls", {})
+    with pytest.raises(Exception, match="may not"):
+        desk.rows(viewers["admin"], dict, "secret as (select * from ops.audit_log) select * from secret")
+    with pytest.raises(Exception, match=r"may not|not built"):
+        desk.rows(viewers["admin"], dict, "secret as (select * from analysis.requests) select * from secret")
+
+
+def test_a_slow_question_is_stopped_in_plain_words(desk_url: str, viewers: dict[str, Viewer]) -> None:
+    database = Database(desk_url, statement_timeout_s=0.2)
+    try:
+        with pytest.raises(Exception, match=r"took longer than 0\.2 s"):
+            database.rows(viewers["admin"], dict, "slow as (select pg_sleep(3)) select * from slow")
+        assert calls.latest_calls(database, viewers["admin"])
+    finally:
+        database.close()
+
+
+def test_an_empty_warehouse_answers_in_plain_words(database_url: str, viewers: dict[str, Viewer]) -> None:
+    database = Database(database_url)
+    try:
+        with pytest.raises(Exception, match="call-coach run"):
+            freshness.freshness(database, viewers["admin"])
+    finally:
+        database.close()
+
+
+def test_a_manager_agrees_and_changes_their_mind_and_the_newest_counts(
+    own_desk: Database, viewers: dict[str, Viewer]
+) -> None:
+    manager = Viewer(viewer_id="robin", name="Robin Sample", role="manager", can_write=True)
+    moment = moments.list_moments(own_desk, manager, limit=1).rows[0]
+    marks.review_moment(own_desk, manager, moment.evidence_id, verdict="agree")
+    marks.review_moment(own_desk, manager, moment.evidence_id, verdict="disagree", note="It was a joke.")
+    (review,) = marks.moment_reviews(own_desk, manager, moment.call_id)
+    assert (review.verdict, review.note, review.viewer_id) == ("disagree", "It was a joke.", "robin")
+
+
+def test_reps_readers_and_outsiders_cannot_review_a_moment(own_desk: Database, viewers: dict[str, Viewer]) -> None:
+    moment = moments.list_moments(own_desk, viewers["rep"], limit=1).rows[0]
+    rep = Viewer(viewer_id="finch", name="Finch Sample", role="rep", can_write=True)
+    outsider = Viewer(viewer_id="martin", name="Martin Sample", role="manager", can_write=True)
+    with pytest.raises(marks.NotAllowedError):
+        marks.review_moment(own_desk, viewers["manager"], moment.evidence_id, verdict="agree")
+    with pytest.raises(marks.NotAllowedError):
+        marks.review_moment(own_desk, rep, moment.evidence_id, verdict="agree")
+    with pytest.raises(marks.NoSuchMomentError):
+        marks.review_moment(own_desk, outsider, moment.evidence_id, verdict="agree")
+
+
+def test_asking_twice_for_the_same_call_is_one_request(own_desk: Database) -> None:
+    manager = Viewer(viewer_id="robin", name="Robin Sample", role="manager", can_write=True)
+    first = marks.request_call_analysis(own_desk, manager, "call-finch-05-0", via="mcp")
+    second = marks.request_call_analysis(own_desk, manager, "call-finch-05-0", via="dashboard")
+    assert first.request_id == second.request_id
+    assert first.status == "received"
+
+
+def test_only_those_who_see_everyone_may_have_a_week_analysed(own_desk: Database) -> None:
+    manager = Viewer(viewer_id="robin", name="Robin Sample", role="manager", can_write=True)
+    leader = Viewer(viewer_id="eagle", name="Eagle Sample", role="leader", can_write=True)
+    with pytest.raises(marks.NotAllowedError):
+        marks.request_week_analysis(own_desk, manager, date(2026, 11, 2), via="mcp")
+    assert marks.request_week_analysis(own_desk, leader, date(2026, 11, 2), via="mcp").week_start == date(2026, 11, 2)
