@@ -1,0 +1,51 @@
+{#
+    Models that grow keep, on every row, the `source_hash` of the parent row it was computed from (a
+    call's transcript, an answer). A run deletes the rows whose parent is gone or has another hash and
+    computes only the parents that are not held: late, changed and erased data come out right, and a
+    run costs what changed, not what is stored. Both steps share the model's transaction.
+
+    Which parents are held is read from each parent's first row (`first_row`) through a small partial
+    index, never by scanning the whole table.
+#}
+{% macro delete_replaced_rows(parent, key, first_row=none) %}
+    {% if is_incremental() %}
+    delete from {{ this }} as stored
+    using (
+        select held.{{ key | join(', held.') }}
+        from {{ this }} as held
+        where
+            {% if first_row %}held.{{ first_row }} and{% endif %}
+            not exists (
+                select 1 from {{ parent }} as parent where parent.source_hash = held.source_hash
+            )
+    ) as replaced
+    where
+        {% for column in key -%}
+            stored.{{ column }} = replaced.{{ column }} {{ "and " if not loop.last }}
+        {%- endfor %}
+    {% endif %}
+{% endmacro %}
+
+{% macro where_not_held(alias, first_row=none) %}
+    {% if is_incremental() %}
+        and not exists (
+            select 1 from {{ this }} as held
+            where
+                held.source_hash = {{ alias }}.source_hash
+                {% if first_row %}and held.{{ first_row }}{% endif %}
+        )
+    {% endif %}
+{% endmacro %}
+
+{# dbt cannot say `where` in `indexes`. The oid in the name keeps a full refresh from colliding. #}
+{% macro index_first_rows(first_row) %}
+    {% if execute %}
+    {% set found = run_query("select cast(cast('" ~ this ~ "' as regclass) as oid)") %}
+    create index if not exists {{ this.identifier }}_held_{{ found.columns[0].values()[0] }}
+    on {{ this }} (source_hash) where {{ first_row }}
+    {% endif %}
+{% endmacro %}
+
+{% macro set_local_memory(megabytes) -%}
+    set local work_mem = '{{ megabytes }}MB'; set local maintenance_work_mem = '{{ megabytes }}MB'
+{%- endmacro %}

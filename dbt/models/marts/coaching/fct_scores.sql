@@ -1,0 +1,86 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='append_new_columns',
+        indexes=[
+            {'columns': ['rep_id', 'dimension', 'started_at']},
+            {'columns': ['week_start']},
+        ],
+        pre_hook="{{ delete_replaced_rows(
+            parent=ref('int_call_results_ranked'),
+            key=['source_hash'],
+        ) }}",
+    )
+}}
+
+with
+
+call_results as (
+    select call_result.*
+    from {{ ref('int_call_results_ranked') }} as call_result
+    where
+        call_result.dimension <> 'call_brief'
+        {{ where_not_held('call_result') }}
+),
+
+answers as (
+    select * from {{ ref('int_answers_counted') }}
+),
+
+criterion_scores as (
+    select * from {{ ref('fct_criterion_scores') }}
+),
+
+weighed as (
+    select
+        criterion_scores.source_hash,
+        {{ dimension_score('criterion_scores.level', 'criterion_scores.weight') }} as score,
+        {{ applicable_weight_share('criterion_scores.level', 'criterion_scores.weight') }}
+            as applicable_weight_share,
+        sum(criterion_scores.n_markers_met) as n_markers_met,
+        sum(criterion_scores.n_markers_applicable) as n_markers_applicable
+    from criterion_scores
+    inner join call_results
+        on
+            criterion_scores.call_id = call_results.call_id
+            and criterion_scores.rep_id = call_results.rep_id
+            and criterion_scores.dimension = call_results.dimension
+            and criterion_scores.rubric_version = call_results.rubric_version
+    group by criterion_scores.source_hash
+),
+
+final as (
+    select
+        call_results.call_id,
+        call_results.rep_id,
+        call_results.dimension,
+        call_results.rubric_version,
+        call_results.is_current,
+        call_results.week_start,
+        call_results.started_at,
+        call_results.role,
+        cast(coalesce(weighed.n_markers_met, 0) as integer) as n_markers_met,
+        cast(coalesce(weighed.n_markers_applicable, 0) as integer) as n_markers_applicable,
+        call_results.result_key,
+        answers.model,
+        call_results.result_created_at as scored_at,
+        call_results.status,
+        call_results.source_hash,
+        case when call_results.status = 'scored' then weighed.score end as score,
+        case
+            when call_results.status <> 'scored'
+                then coalesce(call_results.reason, replace(call_results.status, '_', ' '))
+            when answers.source_hash is null then 'the answer is no longer stored'
+            when weighed.source_hash is null then 'the rubric version is unknown'
+            when weighed.score is null
+                then 'criteria with less than 60 % of the weight applied in this call'
+        end as na_reason,
+        round(weighed.applicable_weight_share, 4) as applicable_weight_share,
+        coalesce(answers.is_sandbox, false) as is_sandbox
+    from call_results
+    left join answers on call_results.source_hash = answers.source_hash
+    left join weighed on call_results.source_hash = weighed.source_hash
+)
+
+select * from final
