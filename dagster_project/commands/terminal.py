@@ -14,7 +14,8 @@ from rich.markup import escape
 
 from dagster_project.settings import Settings, apply, process_environment
 
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
+# bound to this stream for good: while tools run, `sys.stdout` is redirected into a log file
+console = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 110)
 errors = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 110)
 
 

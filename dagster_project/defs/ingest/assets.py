@@ -15,12 +15,25 @@ logger = logging.getLogger(__name__)
 GONG = {"group_name": "ingest", "kinds": {"dlt", "postgres"}}
 
 
-def _load(warehouse: Warehouse, streams: Sequence[str], window: tuple[datetime, datetime] | None = None) -> LoadReport:
+class LoadConfig(dg.Config):
+    """What a run may ask for: some calls only."""
+
+    call_ids: list[str] | None = None
+
+
+def _load(
+    warehouse: Warehouse,
+    streams: Sequence[str],
+    *,
+    window: tuple[datetime, datetime] | None = None,
+    call_ids: Sequence[str] | None = None,
+) -> LoadReport:
     report = load(
         database_url=warehouse.database_url,
         settings=GongSettings(),
         streams=streams,
         window=window,
+        call_ids=call_ids,
         on_progress=logger.info,
     )
     for problem in report.problems:
@@ -55,7 +68,12 @@ def people(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
     partitions_def=call_weeks,
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
-def conversations(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
-    """The calls that started in the week, and what was said in them."""
-    window = window_of(partition_weeks(context))
-    yield from _results(_load(warehouse, ["calls", "transcripts"], window))
+def conversations(
+    context: dg.AssetExecutionContext, config: LoadConfig, warehouse: Warehouse
+) -> Iterator[dg.MaterializeResult]:
+    """The calls that started in the week, and what was said in them; or only the calls that events named."""
+    streams = ["calls", "transcripts"]
+    if config.call_ids:
+        yield from _results(_load(warehouse, streams, call_ids=config.call_ids))
+    else:
+        yield from _results(_load(warehouse, streams, window=window_of(partition_weeks(context))))
