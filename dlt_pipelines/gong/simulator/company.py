@@ -99,11 +99,13 @@ class Company:
     answered_scorecards: list[dict[str, Any]]
     # what is special about a call: "short", "internal", "no transcript", "injection", ...
     remarks: Mapping[str, str]
-    truth: Mapping[tuple[str, str], Verdict] = field(repr=False)
+    # call id -> marker id -> verdict
+    truth: Mapping[str, Mapping[str, Verdict]] = field(repr=False)
 
     def planted(self, call_id: str | None = None) -> dict[tuple[str, str], Verdict]:
         """The truth per (call id, marker id), for one call or all; calls that cannot be scored have none."""
-        return {key: verdict for key, verdict in self.truth.items() if call_id is None or key[0] == call_id}
+        chosen = self.truth if call_id is None else {call_id: self.truth.get(call_id, {})}
+        return {(key, marker): verdict for key, markers in chosen.items() for marker, verdict in markers.items()}
 
     def special(self, remark: str) -> str:
         """The id of the call with this remark."""
@@ -137,6 +139,10 @@ def _covers(entry: str, marker_id: str) -> bool:
     return entry == marker_id or (
         entry not in load_phrases().by_marker and entry.split("_")[0] == marker_id.split("_")[0]
     )
+
+
+def _confirms(beat: str, before: str) -> bool:
+    return beat in CONFIRMING and beat[:3] == before[:3]
 
 
 @dataclass(frozen=True)
@@ -181,7 +187,7 @@ def build_company(*, until: date, seed: int = 7) -> Company:
     accounts = _accounts(phrases, ids, rng)
     calls: list[dict[str, Any]] = []
     transcripts: dict[str, dict[str, Any]] = {}
-    truth: dict[tuple[str, str], Verdict] = {}
+    truth: dict[str, dict[str, Verdict]] = {}
     remarks: dict[str, str] = {}
     answered: list[dict[str, Any]] = []
     for slot in _slots(reps, monday, rng):
@@ -194,7 +200,8 @@ def build_company(*, until: date, seed: int = 7) -> Company:
         calls.append(call.item)
         if call.transcript is not None:
             transcripts[call_id] = {"callId": call_id, "transcript": call.transcript}
-        truth.update({(call_id, marker): verdict for marker, verdict in call.truth.items()})
+        if call.truth:
+            truth[call_id] = call.truth
         if slot.remark:
             remarks[call_id] = slot.remark
         if call.truth and call_rng.random() < 0.3:
@@ -498,7 +505,7 @@ class _Writer:
     # the talk
 
     def _talk(self) -> None:
-        target = int(self.rng.triangular(18, 42, 23) * 60 * WORDS_PER_SECOND * 0.75)
+        target = int(self.rng.triangular(20, 43, 24) * 60 * WORDS_PER_SECOND * 0.84)
         shares = SHARES.get(self.call_type, SHARES["default"])
         topics = self.rng.sample(TOPICS[self.rep.role], 5)
         self._opening()
@@ -529,8 +536,10 @@ class _Writer:
         gap = 0 if is_tight else words // (len(beats) + 1)
         self._ordinary(mood, topics, gap)
         for number, beat in enumerate(beats):
-            self._beat(beat, follower=beats[number + 1] if number + 1 < len(beats) else "")
-            self._ordinary(mood, topics, gap)
+            follower = beats[number + 1] if number + 1 < len(beats) else ""
+            self._beat(beat, follower=follower)
+            # what the customer confirms is said while it is fresh
+            self._ordinary(mood, topics, 0 if _confirms(follower, beat) else gap)
         self._ordinary(mood, topics, after)
 
     def _ordinary(self, mood: str, topics: list[str], words: int) -> None:
@@ -554,10 +563,10 @@ class _Writer:
     def _exchange(self, mood: str) -> None:
         topic = self.phrases.topics[self.speech.slots["topic"]]
         draw = self.rng.random()
-        if mood == "discovery" and draw < 0.7:
+        if mood == "discovery" and draw < 0.7 and self.speech.has_fresh(topic["rep_questions"]):
             self._say("rep", [*self._maybe(0.4, "acknowledge_rep"), self.speech.say(topic["rep_questions"])])
             self._say("customer", self._customer_lines(topic))
-        elif draw < 0.35:
+        elif draw < 0.35 and self.speech.has_fresh(topic["customer_questions"]):
             self._say("customer", [self.speech.say(topic["customer_questions"])])
             self._say("rep", [self.speech.say(self.phrases.talk["rep_answers"]), *self._rep_lines(topic, 0, 2)])
         elif draw < 0.42 and self.colleague is not None:
@@ -573,15 +582,14 @@ class _Writer:
             )
 
     def _customer_lines(self, topic: Mapping[str, Any]) -> list[str]:
-        count = self.rng.randint(1, 2 + round(3 * self.engagement))
         return [
-            self.speech.say(topic["customer_answers"] if self.rng.random() < 0.55 else ["{observation_customer}"])
-            for _ in range(count)
+            self.speech.say_or_combine(topic["customer_answers"], "observation_customer")
+            for _ in range(self.rng.randint(1, 2 + round(3 * self.engagement)))
         ]
 
     def _rep_lines(self, topic: Mapping[str, Any], fewest: int, most: int) -> list[str]:
         return [
-            self.speech.say(topic["explanations"] if self.rng.random() < 0.5 else ["{observation_rep}"])
+            self.speech.say_or_combine(topic["explanations"], "observation_rep")
             for _ in range(self.rng.randint(fewest, most))
         ]
 
@@ -608,24 +616,25 @@ class _Writer:
             if self.truth["pk1_admits_unknown"] != "yes":
                 self._say("rep", [self.speech.say(talk["bland_reply_rep"])])
         elif beat == "COMPETITOR":
-            self._say(
-                "customer", [self.speech.fill(f"we had a look at {self.account.competitor} as well, some time ago.")]
-            )
+            self._say("customer", [self._plain(self.phrases.opportunities["competitor"])])
             if self.truth.get("pk4_fair_comparison") != "yes":
                 self._say("rep", [self.speech.say(talk["acknowledge_rep"])])
         elif beat in CONFIRMING:
+            if self.turns[-1].side not in ("rep", "team"):
+                self._say("rep", self._rep_lines(topic, 1, 2))
             side: Side = "quiet" if beat == "en4_quiet_speaks" else "customer"
             lines = [self._plain(self.phrases.by_marker[beat])]
             if beat == "en1_customer_story":
-                lines += [self.speech.say(topic["customer_answers"] + ["{observation_customer}"] * 8) for _ in range(8)]
+                lines += [
+                    self.speech.say_or_combine(topic["customer_answers"], "observation_customer") for _ in range(8)
+                ]
             elif self.rng.random() < 0.4:
-                lines += [self.speech.say(["{observation_customer}"])]
+                lines.append(self.speech.combine("observation_customer"))
             self._say(side, lines)
         else:
             self._say("rep", [*self._maybe(0.25, "acknowledge_rep"), self._plain(self.phrases.by_marker[beat])])
             # a question is answered, by the planted answer where one follows
-            is_answered_next = follower in CONFIRMING and follower[:3] == beat[:3]
-            if self.turns[-1].sentences[-1].endswith("?") and not is_answered_next:
+            if self.turns[-1].sentences[-1].endswith("?") and not _confirms(follower, beat):
                 self._say("customer", self._customer_lines(topic))
 
     def _plain(self, bank: list[str]) -> str:

@@ -56,7 +56,7 @@ def _read(name: str) -> dict[str, Any]:
 
 
 class Speech:
-    """Fills templates and never says the same sentence twice in a call."""
+    """Fills templates and says no template of a closed bank twice before all were said."""
 
     TRIES = 8
 
@@ -67,10 +67,28 @@ class Speech:
         self._said: set[str] = set()
 
     def say(self, bank: list[str]) -> str:
-        """One sentence of the bank, new to this call where the bank allows it."""
+        """A line of the bank, new to this call where the bank allows it."""
+        fresh = [template for template in bank if template not in self._said] or bank
+        template = self._rng.choice(fresh)
+        self._said.add(template)
+        return self.fill(template)
+
+    def has_fresh(self, bank: list[str]) -> bool:
+        """Whether a line of the bank was not said in this call."""
+        return any(template not in self._said for template in bank)
+
+    def say_or_combine(self, bank: list[str], combinations: str) -> str:
+        """A fresh line of the bank or, more often the fewer are left, a free combination."""
+        fresh = [template for template in bank if template not in self._said]
+        if fresh and self._rng.random() < 0.6:
+            return self.say(fresh)
+        return self.combine(combinations)
+
+    def combine(self, name: str) -> str:
+        """A sentence of the grammar that was not said in this call."""
         sentence = ""
         for _ in range(self.TRIES):
-            sentence = self.fill(self._rng.choice(bank))
+            sentence = self.fill(self._rng.choice(self._talk[name]))
             if sentence not in self._said:
                 break
         self._said.add(sentence)

@@ -47,12 +47,11 @@ def spoken_turns(company: Company, call_id: str) -> list[tuple[str, str]]:
     return [(sides.get(speaker, "unknown"), fold(" ".join(texts))) for speaker, texts in turns]
 
 
-def recovered(turns: list[tuple[str, str]], marker: Marker) -> str:
+def recovered(spoken: dict[str, str], marker: Marker) -> str:
     """The simplest reader there is: a cue on the right side is a yes, no occasion is a not applicable."""
-    said = [text for side, text in turns if marker.evidence_side in ("any", side)]
-    if any(fold(cue) in text for cue in marker.cues for text in said):
+    if any(fold(cue) in spoken[marker.evidence_side] for cue in marker.cues):
         return "yes"
-    occasion = any(fold(cue) in text for cue in marker.opportunity_cues for _, text in turns)
+    occasion = any(fold(cue) in spoken["customer"] for cue in marker.opportunity_cues)
     return "no" if occasion or not marker.opportunity_cues else "not_applicable"
 
 
@@ -63,8 +62,10 @@ def test_every_planted_behaviour_is_found_by_its_cues_and_nothing_else_is(
     wrong: Counter[tuple[str, str, str]] = Counter()
     for call_id in {call_id for call_id, _ in company.planted()}:
         turns = spoken_turns(company, call_id)
+        # one turn a line: a cue must not be found across two turns
+        spoken = {side: "\n".join(text for said_by, text in turns if said_by == side) for side in ("rep", "customer")}
         for (_, marker_id), verdict in company.planted(call_id).items():
-            answer = recovered(turns, markers[marker_id])
+            answer = recovered(spoken, markers[marker_id])
             if answer != verdict:
                 wrong[(marker_id, verdict, answer)] += 1
     assert not wrong
