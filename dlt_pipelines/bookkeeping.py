@@ -7,7 +7,7 @@ import hashlib
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -27,6 +27,7 @@ class Owed:
     detail: dict[str, Any]
     first_seen_at: datetime
     attempts: int
+    has_given_up: bool = False
 
 
 class Bookkeeping:
@@ -43,6 +44,10 @@ class Bookkeeping:
             f"create table if not exists {schema}._owed (kind text, key text, detail jsonb not null default '{{}}', "
             "first_seen_at timestamptz not null default now(), last_asked_at timestamptz not null default now(), "
             "attempts integer not null default 1, gave_up_at timestamptz, primary key (kind, key))",
+            f"create table if not exists {schema}._days "
+            "(stream text, day date, read_at timestamptz not null, primary key (stream, day))",
+            f"create table if not exists {schema}._imported "
+            "(call_id text primary key, path text not null, imported_at timestamptz not null default now())",
         ):
             connection.execute(statement)
         row = connection.execute("select to_regclass('ops.dead_letters'), to_regclass('ops.tombstones')").fetchone()
@@ -71,19 +76,20 @@ class Bookkeeping:
             f"insert into {self._schema}._owed as known (kind, key, detail, first_seen_at) "  # noqa: S608
             "values (%s, %s, %s, coalesce(%s, now())) "
             "on conflict (kind, key) do update set attempts = known.attempts + 1, last_asked_at = now(), "
-            "detail = excluded.detail returning key, detail, first_seen_at, attempts",
+            "detail = excluded.detail returning key, detail, first_seen_at, attempts, gave_up_at is not null",
             [kind, key, Jsonb(detail), first_seen_at],
         ).fetchone()
         assert row is not None  # noqa: S101 (an upsert returns its row)
         return Owed(*row)
 
-    def owed(self, kind: str, *, is_due: bool = True) -> list[Owed]:
+    def owed(self, kind: str, *, is_due: bool = True, with_given_up: bool = False) -> list[Owed]:
         """What is still owed; with `is_due` only what has waited long enough since it was last asked for."""
         rows = self._connection.execute(
-            f"select key, detail, first_seen_at, attempts from {self._schema}._owed "  # noqa: S608
-            "where kind = %s and gave_up_at is null and (not %s or last_asked_at + "
-            "least(%s, %s * power(2, least(attempts - 1, 12))) <= now()) order by first_seen_at, key",
-            [kind, is_due, LONGEST_RETRY, FIRST_RETRY],
+            "select key, detail, first_seen_at, attempts, gave_up_at is not null "  # noqa: S608
+            f"from {self._schema}._owed where kind = %s and (gave_up_at is null or %s) "
+            "and (not %s or last_asked_at + least(%s, %s * power(2, least(attempts - 1, 12))) <= now()) "
+            "order by first_seen_at, key",
+            [kind, with_given_up, is_due, LONGEST_RETRY, FIRST_RETRY],
         ).fetchall()
         return [Owed(*row) for row in rows]
 
@@ -102,12 +108,20 @@ class Bookkeeping:
         ).fetchone()
         return row is not None
 
-    def has_given_up(self, kind: str, key: str) -> bool:
-        row = self._connection.execute(
-            f"select gave_up_at is not null from {self._schema}._owed where kind = %s and key = %s",  # noqa: S608
-            [kind, key],
-        ).fetchone()
-        return bool(row and row[0])
+    def days_read(self, stream: str) -> dict[date, datetime]:
+        """When each day of a stream was last read."""
+        rows = self._connection.execute(
+            f"select day, read_at from {self._schema}._days where stream = %s",  # noqa: S608
+            [stream],
+        ).fetchall()
+        return dict(rows)
+
+    def set_day_read(self, stream: str, day: date, at: datetime) -> None:
+        self._connection.execute(
+            f"insert into {self._schema}._days values (%s, %s, %s) "  # noqa: S608
+            "on conflict (stream, day) do update set read_at = excluded.read_at",
+            [stream, day, at],
+        )
 
     def dead_letter(self, *, stream: str, key: str, payload: Any, error: str, status: str = "open") -> bool:
         """Keep what could not be loaded; the same key again counts an attempt. False where there is no such table."""

@@ -10,6 +10,7 @@ import csv
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,9 @@ from typing import IO, Any, Literal
 
 import dlt
 import psycopg
+import psycopg2
 from dlt.common.schema.utils import new_column, new_table
+from dlt.destinations.exceptions import DatabaseTransientException
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
@@ -51,6 +54,8 @@ class Table:
     key: tuple[str, ...]
     columns: Mapping[str, ColumnType]
     has_history: bool = False
+    has_deletes: bool = False
+    """Rows that the source no longer has are marked `is_deleted`; one that comes back counts as changed."""
     free_text: frozenset[str] = field(default=frozenset())
     """Text columns in which the API may put any JSON."""
 
@@ -280,12 +285,22 @@ def stored_hashes(
         key=sql.SQL(" || '|' || ").join(sql.SQL("{}::text").format(sql.Identifier(name)) for name in table.key),
         table=sql.Identifier(dataset, table.name),
     )
-    if table.has_history:
-        query += sql.SQL(" where _dlt_valid_to is null")
-    elif keys is not None:
-        query += sql.SQL(" where {} = any(%s)").format(sql.Identifier(table.key[0]))
-        return dict(connection.execute(query, [list(keys)]).fetchall())
-    return dict(connection.execute(query).fetchall())
+    standing = "_dlt_valid_to is null" if table.has_history else "not is_deleted" if table.has_deletes else "true"
+    query += sql.SQL(" where ") + sql.SQL(standing)
+    if keys is None:
+        return dict(connection.execute(query).fetchall())
+    query += sql.SQL(" and {} = any(%s)").format(sql.Identifier(table.key[0]))
+    return dict(connection.execute(query, [list(keys)]).fetchall())
+
+
+def mark_deleted(connection: psycopg.Connection, *, dataset: str, table: Table, keys: Sequence[str]) -> None:
+    """Mark rows of a table with a single key column as gone from the source."""
+    connection.execute(
+        sql.SQL("update {table} set is_deleted = true, loaded_at = now() where {key} = any(%s)").format(
+            table=sql.Identifier(dataset, table.name), key=sql.Identifier(table.key[0])
+        ),
+        [list(keys)],
+    )
 
 
 def index_key(connection: psycopg.Connection, *, dataset: str, table: Table) -> None:
@@ -309,3 +324,29 @@ def one_at_a_time(connection: psycopg.Connection, *, name: str) -> Iterator[bool
     finally:
         if has_lock and not connection.closed:
             connection.execute("select pg_advisory_unlock(hashtext(%s))", [name])
+
+
+def is_connection_lost(error: BaseException) -> bool:
+    """Whether the database went away, seen through whatever wrapped the error."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, psycopg.OperationalError | psycopg2.OperationalError | psycopg2.InterfaceError):
+            return True
+        if isinstance(seen, DatabaseTransientException):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def wait_until_up(database_url: str, *, patience_s: float = 60.0) -> None:
+    """Return when the database accepts connections again, raise its error when it does not in time."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            connect(database_url).close()
+        except psycopg.OperationalError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.5)
+        else:
+            return

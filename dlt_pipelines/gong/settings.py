@@ -22,6 +22,8 @@ class GongSettings(BaseSettings):
     give_up_after_days: int = Field(default=14, ge=0)
     """How long a missing transcript or call is asked for before it is given up with a record."""
     include_private_calls: bool = False
+    confirm_deletes: bool = False
+    """Believe a full load also when most calls of a window are gone."""
     window_days: int = Field(default=90, ge=1)
     """Span of one paging sequence; it doubles while windows stay nearly empty."""
 

@@ -26,6 +26,7 @@ from dlt_pipelines.gong.simulator.tenant import Tenant, call_id, call_start
 
 PAGE_SIZE = 100
 NO_CALLS = "No calls found corresponding to the provided filters"
+NO_ANSWERS = "No answered scorecards found corresponding to the provided filters."
 NO_USERS = "No users found corresponding to the provided filters"
 CURSOR_LIFE_S = 3600.0
 BLOCKS = ("context", "parties", "content", "interaction", "collaboration", "media")
@@ -71,6 +72,12 @@ class Simulator:
                 self._route("/v2/users", "GET", "api:users:read", self._users),
                 self._route("/v2/calls/extensive", "POST", "api:calls:read:extensive", self._calls_extensive),
                 self._route("/v2/calls/transcript", "POST", "api:calls:read:transcript", self._transcripts),
+                self._route("/v2/workspaces", "GET", "api:workspaces:read", self._workspaces),
+                self._route("/v2/settings/trackers", "GET", "api:settings:trackers:read", self._trackers),
+                self._route("/v2/settings/scorecards", "GET", "api:settings:scorecards:read", self._scorecards),
+                self._route("/v2/library/folders", "GET", "api:library:read", self._library_folders),
+                self._route("/v2/stats/activity/scorecards", "POST", "api:stats:scorecards", self._answered),
+                self._route("/v2/stats/interaction", "POST", "api:stats:interaction", self._interaction_stats),
             ]
         )
 
@@ -132,6 +139,56 @@ class Simulator:
             self.tenant.transcripts[key] for key in (*wanted, *self.tenant.orphans()) if key in self.tenant.transcripts
         ]
         return self._page("callTranscripts", [orjson.dumps(item) for item in items], body, body.get("cursor"), NO_CALLS)
+
+    def _workspaces(self, query: dict[str, str], body: dict[str, Any]) -> bytes:
+        del query, body
+        return orjson.dumps({"requestId": _request_id(), "workspaces": self.tenant.workspaces})
+
+    def _trackers(self, query: dict[str, str], body: dict[str, Any]) -> bytes:
+        del body
+        wanted = query.get("workspaceId")
+        chosen = [item for item in self.tenant.trackers if wanted in (None, item.get("workspaceId"))]
+        return orjson.dumps({"requestId": _request_id(), "keywordTrackers": chosen})
+
+    def _scorecards(self, query: dict[str, str], body: dict[str, Any]) -> bytes:
+        del query, body
+        return orjson.dumps({"requestId": _request_id(), "scorecards": self.tenant.scorecards})
+
+    def _library_folders(self, query: dict[str, str], body: dict[str, Any]) -> bytes:
+        del body
+        wanted = query.get("workspaceId")
+        if wanted is None and len(self.tenant.workspaces) > 1:
+            raise RefusalError(400, "Bad request: workspaceId is required")
+        chosen = [item for item in self.tenant.library_folders if item.get("workspaceId", wanted) == wanted]
+        if not chosen:
+            raise RefusalError(404, "No folders found for the specified period")
+        folders = [{key: value for key, value in item.items() if key != "workspaceId"} for item in chosen]
+        return orjson.dumps({"requestId": _request_id(), "folders": folders})
+
+    def _answered(self, query: dict[str, str], body: dict[str, Any]) -> bytes:
+        del query
+        stats_filter = body.get("filter") or {}
+        chosen = [
+            item
+            for item in self.tenant.answered_scorecards
+            if _in_days(item.get("callStartTime"), stats_filter, "callFromDate", "callToDate")
+            and _in_days(item.get("reviewTime"), stats_filter, "reviewFromDate", "reviewToDate")
+        ]
+        items = [orjson.dumps(item) for item in chosen]
+        return self._page("answeredScorecards", items, body, body.get("cursor"), NO_ANSWERS)
+
+    def _interaction_stats(self, query: dict[str, str], body: dict[str, Any]) -> bytes:
+        del query
+        stats_filter = body.get("filter") or {}
+        if str(stats_filter.get("toDate")) > datetime.now(UTC).date().isoformat():
+            raise RefusalError(400, "filter.toDate: must not be later than today")
+        # the tenant's items carry the day they are about; Gong's do not
+        items = [
+            orjson.dumps({key: value for key, value in item.items() if key != "day"})
+            for item in self.tenant.interaction_stats
+            if _in_days(item.get("day"), stats_filter, "fromDate", "toDate")
+        ]
+        return self._page("peopleInteractionStats", items, body, body.get("cursor"), NO_USERS)
 
     def _filtered_calls(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:
         call_filter = body.get("filter")
@@ -238,6 +295,12 @@ def _time(call_filter: Mapping[str, Any], name: str) -> datetime | None:
     except (TypeError, ValueError) as error:
         raise RefusalError(400, f"filter.{name}: must be an ISO-8601 date and time") from error
     return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _in_days(value: Any, day_filter: Mapping[str, Any], first: str, last: str) -> bool:
+    """Dates: from inclusive, to exclusive."""
+    day = str(value)[:10]
+    return str(day_filter.get(first, "")) <= day and (last not in day_filter or day < str(day_filter[last]))
 
 
 def _selected(call: dict[str, Any], selector: Mapping[str, Any]) -> bytes:

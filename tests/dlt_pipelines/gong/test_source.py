@@ -30,6 +30,7 @@ def test_everything_arrives_with_its_types(load_gong: Load, rows: Rows, tenant: 
     assert not report.is_partial
     assert report.problems == ()
     assert {name: stream.rows_written for name, stream in report.streams.items() if stream.rows_read} == {
+        "workspaces": 1,
         "users": 2,
         "calls": 5,
         "transcripts": 5,
