@@ -79,12 +79,19 @@ def _cost(cost: RunCost, seconds: float) -> RenderableType:
         if cost.is_sandbox
         else "."
     )
-    share = 100 * cost.prompt_tokens_from_cache / cost.prompt_tokens if cost.prompt_tokens else 0
-    lines = [
-        f"{cost.requests} requests ({cost.failed} failed), ${cost.cost_usd:.2f}{billed}",
-        f"{cost.answers_from_cache} answers reused from earlier runs, which saved ${cost.saved_usd:.2f}.",
-        f"{cost.prompt_tokens:,} prompt tokens, {share:.0f} % of them read from the prompt cache; "
-        f"{cost.output_tokens:,} tokens of output.",
-        f"It took {seconds:.0f} s.",
-    ]
+    reused = (
+        f"{cost.answers_standing} answers stand from earlier runs and {cost.answers_from_cache} more came from the "
+        f"cache (saved ${cost.saved_usd:.2f})."
+    )
+    if not cost.requests:
+        lines = ["0 requests ($0.00): nothing is new, so Claude was not asked anything.", reused]
+    else:
+        share = 100 * cost.prompt_tokens_from_cache / cost.prompt_tokens if cost.prompt_tokens else 0
+        lines = [
+            f"{cost.requests} requests ({cost.failed} failed), ${cost.cost_usd:.2f}{billed}",
+            f"{cost.prompt_tokens:,} prompt tokens, {share:.0f} % of them read from the prompt cache; "
+            f"{cost.output_tokens:,} tokens of output.",
+            reused,
+        ]
+    lines.append(f"It took {seconds:.0f} s.")
     return Text("\n".join(lines))

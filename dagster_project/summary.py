@@ -48,11 +48,12 @@ class Moment:
 
 @dataclass(frozen=True)
 class RunCost:
-    """Requests sent and answers reused since `since`; dollars at the price of the model that was asked for."""
+    """What was sent since `since`, and what did not have to be; dollars at the price of the model asked for."""
 
     requests: int
     failed: int
     answers_from_cache: int
+    answers_standing: int
     cost_usd: float
     saved_usd: float
     prompt_tokens: int
@@ -109,10 +110,11 @@ group by reps.rep_name, reps.team_name, reps.role, scores.dimension
 order by reps.team_name, reps.rep_name, scores.dimension
 """
 
-# one strength and two gaps of different reps, the latest calls first, quotes long enough to say something
+# one strength and two gaps, each of another rep, the latest calls first, quotes long enough to say something
 MOMENTS = """
 with moments as (
     select
+        reps.rep_id,
         reps.rep_name,
         calls.title as call_title,
         evidence.dimension,
@@ -122,11 +124,13 @@ with moments as (
         coalesce(evidence.suggestion, findings.why, '') as why,
         evidence.call_url,
         row_number() over (
-            partition by evidence.rep_id, evidence.polarity
+            partition by evidence.polarity, evidence.rep_id
             order by calls.started_at desc, length(evidence.quote) desc, evidence.evidence_id
         ) as place_of_rep,
-        calls.started_at,
-        evidence.evidence_id
+        dense_rank() over (
+            partition by evidence.polarity
+            order by md5(evidence.rep_id || evidence.polarity)
+        ) as place_in_polarity
     from marts.fct_evidence as evidence
     inner join marts.fct_calls as calls on evidence.call_id = calls.call_id
     inner join marts.dim_reps as reps on evidence.rep_id = reps.rep_id
@@ -139,22 +143,28 @@ with moments as (
     where
         evidence.is_current
         and evidence.quote_verified
-        and length(evidence.quote) between 30 and 240
+        and length(evidence.quote) between 40 and 240
 ),
 
-ranked as (
+first_of_rep as (
     select
         *,
-        row_number() over (partition by polarity order by started_at desc, evidence_id) as place
+        row_number() over (partition by rep_id order by place_in_polarity, polarity desc) as place_across
     from moments
     where place_of_rep = 1
+),
+
+chosen as (
+    select
+        *,
+        row_number() over (partition by polarity order by place_across, place_in_polarity) as place
+    from first_of_rep
 )
 
 select rep_name, call_title, dimension, polarity, start_ms, quote, why, call_url
-from ranked
-where (polarity = 'strength' and place <= 2) or (polarity = 'gap' and place <= 2)
+from chosen
+where (polarity = 'strength' and place = 1) or (polarity = 'gap' and place <= 2)
 order by polarity desc, place
-limit 3
 """
 
 COST = """
@@ -162,6 +172,11 @@ select
     count(*) filter (where kind <> 'cache') as requests,
     count(*) filter (where kind <> 'cache' and error_kind is not null) as failed,
     count(*) filter (where cache_outcome = 'hit') as answers_from_cache,
+    (
+        select count(*)
+        from analysis.call_results
+        where status = 'scored' and updated_at < %(since)s
+    ) as answers_standing,
     coalesce(sum(cost_usd), 0)::float as cost_usd,
     coalesce(sum(saved_usd), 0)::float as saved_usd,
     coalesce(sum(input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens), 0)::bigint
