@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from dagster_project.commands import health
+from dagster_project.commands import data, health
 from dagster_project.commands.terminal import Exit, console, errors, fail, monday, show_progress, warehouse
 from dagster_project.settings import Settings
 
@@ -32,6 +32,7 @@ knowledge_app = typer.Typer(help="The rubrics, product pages and prices that sco
 app.add_typer(simulate_app, name="simulate")
 app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(health.app)
+app.add_typer(data.app)
 
 
 def _run_weeks(settings: Settings, database_url: str, weeks: tuple[date, ...], next_steps: list[str]) -> None:

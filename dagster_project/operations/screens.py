@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -12,6 +13,10 @@ from rich.text import Text
 from dagster_project.operations.costs import Cost
 from dagster_project.operations.doctor import Finding, State
 from dagster_project.operations.status import Coverage, Queue, Spend, Status
+
+if TYPE_CHECKING:
+    # its module brings dlt along, which takes two seconds
+    from dagster_project.operations.dead_letters import DeadLetter
 
 STYLES = {State.OK: "green", State.WARNING: "yellow", State.PROBLEM: "red", State.SKIPPED: "dim"}
 
@@ -89,6 +94,21 @@ def costs_screen(costs: Sequence[Cost], *, by: str) -> RenderableType:
         )
     note = "List prices. Lines marked sandbox were answered by a stand-in and billed to nobody."
     return Group(table, Text(note if any(cost.is_sandbox for cost in costs) else "List prices.", style="dim"))
+
+
+def dead_letters_screen(letters: Sequence["DeadLetter"]) -> RenderableType:
+    """The letters as a list that fits a terminal."""
+    if not letters:
+        return Text("No dead letters.")
+    return Group(
+        *(
+            Text(
+                f"{letter.dead_letter_id:>5}  {letter.source} {letter.stream} {letter.key}  {letter.status}, "
+                f"{letter.attempts} attempts, {_age(letter.last_seen_at)}\n       {letter.error}"
+            )
+            for letter in letters
+        )
+    )
 
 
 def _title(text: str) -> RenderableType:
