@@ -16,8 +16,12 @@ create table ops.webhook_inbox (
         check (status in ('received', 'processing', 'completed', 'failed', 'parked')),
     reason text,
     attempts integer not null default 0,
+    -- failures in a row; an answer that Gong has nothing yet is not one
+    failures integer not null default 0,
     -- the batch that took this event; the run it caused carries it as a tag
     claim_id text,
+    -- the week whose run that is: one batch at a time works on a week
+    batch_week date,
     run_id text,
     received_at timestamptz not null default now(),
     claimed_at timestamptz,
@@ -40,6 +44,7 @@ create table ops.analysis_requests (
         check (status in ('received', 'processing', 'completed', 'failed', 'parked')),
     reason text,
     attempts integer not null default 0,
+    failures integer not null default 0,
     claim_id text,
     run_id text,
     requested_at timestamptz not null default now(),

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+class ChunkConfig(dg.Config):
+    """What a run may ask for: some calls only."""
+
+    call_ids: list[str] | None = None
+
+
 class ScoringConfig(dg.Config):
     """What a run may ask for: some calls only, or every answer anew."""
 
@@ -35,9 +41,11 @@ class ScoringConfig(dg.Config):
     group_name="analysis",
     kinds={"postgres"},
 )
-def transcript_chunks(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
+def transcript_chunks(
+    context: dg.AssetExecutionContext, config: ChunkConfig, warehouse: Warehouse
+) -> dg.MaterializeResult:
     """One row per call and chunk: the redacted transcript as Claude is sent it."""
-    report = build_chunks(database_url=warehouse.database_url, weeks=partition_weeks(context))
+    report = build_chunks(database_url=warehouse.database_url, weeks=partition_weeks(context), call_ids=config.call_ids)
     for message in report.messages:
         logger.warning("%s", message)
     return dg.MaterializeResult(metadata=_metadata(report))

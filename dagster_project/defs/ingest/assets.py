@@ -1,6 +1,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 import dagster as dg
 
@@ -12,7 +13,7 @@ from dlt_pipelines.report import LoadReport
 
 logger = logging.getLogger(__name__)
 
-GONG = {"group_name": "ingest", "kinds": {"dlt", "postgres"}}
+GONG: dict[str, Any] = {"group_name": "ingest", "kinds": {"dlt", "postgres"}}
 
 
 class LoadConfig(dg.Config):
