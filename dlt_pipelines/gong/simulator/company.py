@@ -634,8 +634,11 @@ class _Writer:
         else:
             self._say("rep", [*self._maybe(0.25, "acknowledge_rep"), self._plain(self.phrases.by_marker[beat])])
             # a question is answered, by the planted answer where one follows
-            if self.turns[-1].sentences[-1].endswith("?") and not _confirms(follower, beat):
+            is_open = beat == "en1_gives_space" or self.turns[-1].sentences[-1].endswith("?")
+            if is_open and not _confirms(follower, beat):
                 self._say("customer", self._customer_lines(topic))
+            elif not is_open and not beat.startswith("oh") and self.rng.random() < 0.5:
+                self._say("customer", [self.speech.say(talk["acknowledge_customer"])])
 
     def _plain(self, bank: list[str]) -> str:
         """A planted sentence: never cut, never with a hesitation."""
