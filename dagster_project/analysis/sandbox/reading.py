@@ -185,5 +185,9 @@ def quote_around(turn: Turn, position: int) -> str:
     words = turn.text[spans[first][0] : spans[last][1]].strip()
     if len(words.split()) <= 30:
         return words
-    start = turn.text.rfind(" ", spans[first][0], position) + 1 or spans[first][0]
-    return " ".join(turn.text[max(start, spans[first][0]) : spans[last][1]].split(" ")[:24])
+    end = spans[last][1]
+    start = max(turn.text.rfind(" ", 0, position) + 1, spans[first][0])
+    # a passage that begins near the end of a long sentence begins earlier
+    while len(turn.text[start:end].split()) < 4 and start > spans[first][0]:
+        start = max(turn.text.rfind(" ", 0, start - 1) + 1, spans[first][0])
+    return " ".join(turn.text[start:end].split(" ")[:24]).strip()
