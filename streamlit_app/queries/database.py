@@ -12,7 +12,7 @@ from psycopg.rows import class_row, dict_row
 from psycopg.types.numeric import FloatLoader
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from streamlit_app.queries.viewer import Viewer
+from streamlit_app.queries.viewer import EVERYONE, Viewer
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +35,9 @@ with visible_reps as (
 anchor as (
     select
         coalesce(
-            least((now() at time zone 'UTC')::date, (max(fct_scores.started_at) at time zone 'UTC')::date),
+            least((now() at time zone 'UTC')::date, (ops.newest_scored_call_at() at time zone 'UTC')::date),
             (now() at time zone 'UTC')::date
         ) as window_end
-    from marts.fct_scores
-    where fct_scores.status = 'scored'
 ),
 """
 
@@ -76,6 +74,11 @@ class Rows(Generic[Row]):
 
     def __bool__(self) -> bool:
         return bool(self.rows)
+
+
+def _name_viewer(connection: psycopg.Connection, rows_of: str) -> None:
+    """Tell the policies on the marts who asks; forgotten with the transaction, so a pooled connection starts blank."""
+    connection.execute("select set_config('call_coach.viewer', %s, true)", [rows_of])
 
 
 class Database:
@@ -171,6 +174,7 @@ class Database:
             "sees_a_team": viewer.sees_a_team,
         }
         with self._connection() as connection, connection.transaction():
+            _name_viewer(connection, viewer.rows_of)
             with connection.cursor(row_factory=class_row(row_type)) as cursor:
                 cursor.execute(
                     scoped_statement + " offset %(row_offset)s limit %(row_limit)s",
@@ -196,8 +200,10 @@ class Database:
 
     def unscoped_rows(self, row_type: type[Row], statement: str) -> tuple[Row, ...]:
         """Who the people are: the one question that is asked before there is a viewer."""
-        with self._connection() as connection, connection.cursor(row_factory=class_row(row_type)) as cursor:
-            return tuple(cursor.execute(statement).fetchall())
+        with self._connection() as connection, connection.transaction():
+            _name_viewer(connection, EVERYONE)
+            with connection.cursor(row_factory=class_row(row_type)) as cursor:
+                return tuple(cursor.execute(statement).fetchall())
 
     def append(self, statement: str, parameters: Mapping[str, Any]) -> None:
         """Insert one row into `ops`; the role can do nothing else there."""
