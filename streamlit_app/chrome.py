@@ -12,6 +12,7 @@ import streamlit as st
 from streamlit_app.cached import ask, current_viewer
 from streamlit_app.queries.freshness import Freshness, freshness
 from streamlit_app.queries.metrics import DIMENSION_TITLES
+from streamlit_app.texts import visible
 
 Option = TypeVar("Option")
 
@@ -23,17 +24,16 @@ DISCLAIMER = "Scores are for coaching, not for pay or dismissal."
 
 # Streamlit's Markdown gives these a meaning; what people said must stay what they said.
 _MARKDOWN_CHARACTERS = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:<>&])")
-_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
 
 
 def plain(text: str | None) -> str:
     """Text from a call as literal Markdown."""
-    return _MARKDOWN_CHARACTERS.sub(r"\\\1", _INVISIBLE.sub("", " ".join((text or "").split())))
+    return _MARKDOWN_CHARACTERS.sub(r"\\\1", " ".join(visible(text or "").split()))
 
 
 def plain_html(text: str | None) -> str:
     """Text from a call as literal HTML."""
-    return html.escape(_INVISIBLE.sub("", text or ""))
+    return html.escape(visible(text or ""))
 
 
 def score_text(value: float | None) -> str:
@@ -42,13 +42,6 @@ def score_text(value: float | None) -> str:
 
 def interval_text(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"{low:.0f} to {high:.0f}"
-
-
-def clock(milliseconds: int) -> str:
-    """Minutes and seconds into the call."""
-    seconds = max(0, milliseconds) // 1000
-    hours, rest = divmod(seconds, 3600)
-    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60:02d}:{rest % 60:02d}"
 
 
 def day_text(at: datetime | date | None) -> str:

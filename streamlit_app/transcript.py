@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from streamlit_app.chrome import clock, plain_html
+from streamlit_app.chrome import plain_html
 from streamlit_app.queries.calls import Turn
 from streamlit_app.queries.moments import Moment
 from streamlit_app.rubric_texts import criterion_title
+from streamlit_app.texts import clock
 
 SIDE_NAMES = {"rep": "Rep", "team": "Team", "customer": "Customer", "unknown": "Unknown"}
 # translucent, so that one value reads on light and on dark

@@ -8,7 +8,6 @@ from streamlit_app.cached import ask, current_viewer, database, forget_answers
 from streamlit_app.charts import frame_of, talk_strip
 from streamlit_app.chrome import (
     calls_text,
-    clock,
     csv_button,
     day_text,
     dimension_title,
@@ -35,6 +34,7 @@ from streamlit_app.queries.marks import MomentReview, Verdict, moment_reviews, r
 from streamlit_app.queries.metrics import DIMENSIONS, help_for
 from streamlit_app.queries.moments import Moment, list_moments
 from streamlit_app.rubric_texts import criterion_title, marker_question
+from streamlit_app.texts import clock
 from streamlit_app.transcript import speaker_name, transcript_html
 
 VERDICTS: tuple[tuple[Verdict, str], ...] = (("agree", ":material/thumb_up:"), ("disagree", ":material/thumb_down:"))

@@ -22,7 +22,7 @@ from streamlit_app.chrome import (
 from streamlit_app.queries.metrics import DIMENSIONS, MIN_N_SHOW, help_for
 from streamlit_app.queries.moments import list_moments
 from streamlit_app.queries.people import list_teams
-from streamlit_app.queries.scores import RepDimension, dimension_tiles, dimension_weeks, standings
+from streamlit_app.queries.scores import RepDimension, dimension_means, dimension_weeks, standings
 from streamlit_app.queries.skills import focus_skill, skills
 from streamlit_app.rubric_texts import criterion_title
 
@@ -49,7 +49,7 @@ if viewer.sees_a_team and len(teams) > 1:
         )
     team_id = None if team_id == "all" else team_id
 
-tiles = {tile.dimension: tile for tile in ask(dimension_tiles, team_id=team_id)}
+tiles = {tile.dimension: tile for tile in ask(dimension_means, team_id=team_id)}
 weeks = ask(dimension_weeks, team_id=team_id)
 with st.grid(4, min_column_width=170):
     for dimension in DIMENSIONS:
@@ -106,12 +106,12 @@ with left:
             st.markdown(_reason(row))
     by_rep = {rep_id: [gap for gap in gaps if gap.rep_id == rep_id] for rep_id in {gap.rep_id for gap in gaps}}
     focuses = [focus for rep_id, own in by_rep.items() if rep_id not in shown and (focus := focus_skill(own))]
-    for focus in sorted(focuses, key=lambda skill: -(skill.gap or 0))[: 3 - len(shown)]:
+    for focus in sorted(focuses, key=lambda skill: -(skill.points_to_gain or 0))[: 3 - len(shown)]:
         with st.container(border=True, gap="xsmall"):
             link_to_rep(focus.rep_id, f"**{plain(focus.rep_name)}**")
             st.markdown(
                 f":blue-badge[practise] {plain(criterion_title(focus.criterion_id))}: level "
-                f"{focus.mean_level:.1f} of 5 over {calls_text(focus.n_calls)} in 13 weeks"
+                f"{focus.mean_level:.1f} of 5 over {calls_text(focus.n_applicable)} in 90 days"
             )
     if not falling and not focuses:
         st.caption("Nothing stands out: no falling trend and no criterion with enough calls.")

@@ -9,7 +9,6 @@ from streamlit_app.cached import ask, current_viewer
 from streamlit_app.charts import rep_dimension
 from streamlit_app.chrome import (
     calls_text,
-    clock,
     csv_button,
     day_text,
     dimension_title,
@@ -29,6 +28,7 @@ from streamlit_app.queries.people import list_reps
 from streamlit_app.queries.scores import rep_scored_calls, rep_trend, standings
 from streamlit_app.queries.skills import focus_skill, skills
 from streamlit_app.rubric_texts import criterion_title, marker_question
+from streamlit_app.texts import clock
 
 viewer = current_viewer()
 reps = {rep.rep_id: rep for rep in ask(list_reps)}
@@ -101,7 +101,9 @@ with st.grid(2, min_column_width=330):
             )
 
 st.subheader(
-    "Focus skill", anchor=False, help="The criterion whose distance to the top weighs most over the last 13 weeks."
+    "Focus skill",
+    anchor=False,
+    help="The criterion that would raise the score most: its distance to a 5 times its weight, over 90 days.",
 )
 focus = focus_skill(ask(skills, rep_id=rep_id))
 if focus is None:
@@ -110,7 +112,7 @@ else:
     with st.container(border=True, gap="small"):
         st.markdown(
             f"**{plain(criterion_title(focus.criterion_id))}** :gray[({dimension_title(focus.dimension)})] · level "
-            f"**{focus.mean_level:.1f}** of 5 over {calls_text(focus.n_calls)} in 13 weeks"
+            f"**{focus.mean_level:.1f}** of 5 over {calls_text(focus.n_applicable)} in 90 days"
         )
         for moment in ask(list_moments, rep_id=rep_id, criterion_id=focus.criterion_id, polarity="gap", limit=2):
             st.markdown(f"> {plain(moment.quote)}")

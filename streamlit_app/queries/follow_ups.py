@@ -198,7 +198,9 @@ rhythm as (
     where
         fct_call_participants.side = 'rep'
         and not fct_calls.is_deleted
-        and fct_calls.started_at >= anchor.window_end - (%(window_days)s::integer - 1)
+        and (%(rep_id)s::text is null or fct_calls.rep_id = %(rep_id)s)
+        and fct_calls.started_at >= coalesce(%(since)s::date, anchor.window_end - 89)
+        and fct_calls.started_at < coalesce(%(until)s::date, anchor.window_end) + 1
     group by fct_calls.rep_id
 )
 
@@ -238,6 +240,13 @@ def call_participants(database: Database, viewer: Viewer, call_id: str) -> Rows[
     return database.rows(viewer, Participant, _PARTICIPANTS, {"call_id": call_id})
 
 
-def rhythms(database: Database, viewer: Viewer, *, window_days: int = 90) -> Rows[Rhythm]:
-    """One row per rep in scope."""
-    return database.rows(viewer, Rhythm, _RHYTHM, {"window_days": window_days})
+def rhythms(
+    database: Database,
+    viewer: Viewer,
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    rep_id: str | None = None,
+) -> Rows[Rhythm]:
+    """One row per rep in scope; the last 90 days unless said otherwise."""
+    return database.rows(viewer, Rhythm, _RHYTHM, {"since": since, "until": until, "rep_id": rep_id})

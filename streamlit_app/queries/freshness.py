@@ -39,7 +39,10 @@ calls as (
     from marts.fct_calls
     cross join anchor
     inner join visible_reps on fct_calls.rep_id = visible_reps.rep_id
-    where not fct_calls.is_deleted
+    inner join marts.dim_reps on fct_calls.rep_id = dim_reps.rep_id
+    where
+        not fct_calls.is_deleted
+        and (%(team_id)s::text is null or dim_reps.team_id = %(team_id)s)
 ),
 
 scored as (
@@ -87,9 +90,9 @@ cross join built
 """
 
 
-def freshness(database: Database, viewer: Viewer) -> Freshness:
+def freshness(database: Database, viewer: Viewer, *, team_id: str | None = None) -> Freshness:
     """One row: always there, even over an empty warehouse."""
-    found = database.row(viewer, Freshness, _FRESHNESS)
+    found = database.row(viewer, Freshness, _FRESHNESS, {"team_id": team_id})
     if found is None:
         raise LookupError("an aggregate without grouping always has a row")
     return found

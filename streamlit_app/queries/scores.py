@@ -9,11 +9,12 @@ from streamlit_app.queries.viewer import Viewer
 
 
 @dataclass(frozen=True, kw_only=True)
-class DimensionTile:
-    """One dimension over everyone in scope: this window, the one before, and whether they differ."""
+class DimensionMean:
+    """One dimension over a period: its mean, the equally long period before it, and whether they differ."""
 
     dimension: str
-    window_days: int
+    since: date
+    until: date
     n_calls: int
     n_reps: int
     mean_score: float | None
@@ -24,6 +25,8 @@ class DimensionTile:
     change: float | None
     is_clear_change: bool
     n_not_applicable: int
+    rubric_version: str
+    n_other_versions: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,25 +101,53 @@ class ScoredCall:
     is_sandbox: bool
 
 
-_TILES = """
+_MEANS = """
+bounds as (
+    select
+        coalesce(%(until)s::date, anchor.window_end) as until,
+        coalesce(%(since)s::date, coalesce(%(until)s::date, anchor.window_end) - 27) as since
+    from anchor
+),
+
+-- scores of two rubric versions are never averaged: the newest version of the period counts
+newest as (
+    select distinct on (fct_scores.dimension)
+        fct_scores.dimension,
+        fct_scores.rubric_version
+    from marts.fct_scores
+    cross join bounds
+    where
+        fct_scores.is_current
+        and fct_scores.score is not null
+        and fct_scores.started_at < bounds.until + 1
+    order by fct_scores.dimension asc, fct_scores.started_at desc, fct_scores.call_id desc
+),
+
 scores as (
     select
         fct_scores.dimension,
         fct_scores.rep_id,
         fct_scores.call_id,
-        fct_scores.score,
-        fct_scores.started_at >= anchor.window_end - (%(window_days)s::integer - 1) as is_current_window
+        newest.rubric_version,
+        fct_scores.rubric_version <> newest.rubric_version as is_other_version,
+        case when fct_scores.rubric_version = newest.rubric_version then fct_scores.score end as score,
+        fct_scores.started_at >= bounds.since as is_current_window
     from marts.fct_scores
-    cross join anchor
+    cross join bounds
+    inner join newest on fct_scores.dimension = newest.dimension
     inner join visible_reps on fct_scores.rep_id = visible_reps.rep_id
     inner join marts.dim_reps on fct_scores.rep_id = dim_reps.rep_id
     inner join marts.fct_calls on fct_scores.call_id = fct_calls.call_id
     where
         fct_scores.is_current
+        and fct_scores.status = 'scored'
         and not fct_calls.is_deleted
-        and fct_scores.started_at >= anchor.window_end - (2 * %(window_days)s::integer - 1)
+        and fct_scores.started_at >= bounds.since - (bounds.until - bounds.since + 1)
+        and fct_scores.started_at < bounds.until + 1
         and fct_scores.dimension <> 'call_brief'
         and (%(team_id)s::text is null or dim_reps.team_id = %(team_id)s)
+        and (%(rep_id)s::text is null or fct_scores.rep_id = %(rep_id)s)
+        and (%(dimension)s::text is null or fct_scores.dimension = %(dimension)s)
 ),
 
 summed as (
@@ -124,7 +155,11 @@ summed as (
         scores.dimension,
         count(scores.score) filter (where scores.is_current_window) as n_calls,
         count(distinct scores.rep_id) filter (where scores.is_current_window and scores.score is not null) as n_reps,
-        count(*) filter (where scores.is_current_window and scores.score is null) as n_not_applicable,
+        count(*) filter (
+            where scores.is_current_window and scores.score is null and not scores.is_other_version
+        ) as n_not_applicable,
+        min(scores.rubric_version) as rubric_version,
+        count(*) filter (where scores.is_current_window and scores.is_other_version) as n_other_versions,
         avg(scores.score) filter (where scores.is_current_window) as mean_score,
         var_samp(scores.score) filter (where scores.is_current_window) as variance,
         count(scores.score) filter (where not scores.is_current_window) as n_previous,
@@ -147,7 +182,8 @@ judged as (
 
 select
     judged.dimension,
-    %(window_days)s::integer as window_days,
+    bounds.since,
+    bounds.until,
     judged.n_calls,
     judged.n_reps,
     case when judged.n_calls >= %(min_n_show)s then round(judged.mean_score, 1) end as mean_score,
@@ -170,8 +206,11 @@ select
         and abs(judged.change) > 1.96 * judged.change_error,
         false
     ) as is_clear_change,
-    judged.n_not_applicable
+    judged.n_not_applicable,
+    judged.rubric_version,
+    judged.n_other_versions
 from judged
+cross join bounds
 order by judged.dimension
 """
 
@@ -308,15 +347,30 @@ order by started_at desc, call_id, dimension
 """
 
 
-def dimension_tiles(
-    database: Database, viewer: Viewer, *, window_days: int = 28, team_id: str | None = None
-) -> Rows[DimensionTile]:
-    """Mean of the calls in the window against the window before it, per dimension."""
+def dimension_means(
+    database: Database,
+    viewer: Viewer,
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    team_id: str | None = None,
+    rep_id: str | None = None,
+    dimension: str | None = None,
+) -> Rows[DimensionMean]:
+    """Mean of the calls of a period against the period before it; the last 28 days unless said otherwise."""
     return database.rows(
         viewer,
-        DimensionTile,
-        _TILES,
-        {"window_days": window_days, "team_id": team_id, "min_n_show": MIN_N_SHOW, "min_n_trend": MIN_N_TREND},
+        DimensionMean,
+        _MEANS,
+        {
+            "since": since,
+            "until": until,
+            "team_id": team_id,
+            "rep_id": rep_id,
+            "dimension": dimension,
+            "min_n_show": MIN_N_SHOW,
+            "min_n_trend": MIN_N_TREND,
+        },
     )
 
 

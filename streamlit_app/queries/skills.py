@@ -2,15 +2,18 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
+from typing import Literal
 
 from streamlit_app.queries.database import Database, Rows
-from streamlit_app.queries.metrics import MIN_N_SHOW
 from streamlit_app.queries.viewer import Viewer
+
+SkillWindow = Literal[28, 90]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Skill:
-    """One rep and criterion over a window."""
+    """One rep and criterion over a window, beside the others of the same role."""
 
     rep_id: str
     rep_name: str
@@ -19,85 +22,60 @@ class Skill:
     team_name: str
     dimension: str
     criterion_id: str
+    criterion_title: str | None
+    window_days: int
+    as_of: date
     mean_level: float | None
+    low: float | None
+    high: float | None
+    n_applicable: int
     n_calls: int
-    n_not_applicable: int
-    team_mean_level: float | None
     weight: float
-    gap: float | None
+    role_mean_level: float | None
+    gap_to_role: float | None
+    share_low: float | None
+    points_to_gain: float | None
+    focus_rank: int | None
+    rubric_version: str
 
 
 _SKILLS = """
-levels as (
-    select
-        fct_criterion_scores.rep_id,
-        dim_reps.rep_name,
-        dim_reps.role,
-        dim_reps.team_id,
-        dim_reps.team_name,
-        fct_criterion_scores.dimension,
-        fct_criterion_scores.criterion_id,
-        fct_criterion_scores.level,
-        coalesce(fct_criterion_scores.weight, 0) as weight
-    from marts.fct_criterion_scores
-    cross join anchor
-    inner join visible_reps on fct_criterion_scores.rep_id = visible_reps.rep_id
-    inner join marts.dim_reps on fct_criterion_scores.rep_id = dim_reps.rep_id
-    inner join marts.fct_calls on fct_criterion_scores.call_id = fct_calls.call_id
-    where
-        fct_criterion_scores.is_current
-        and not fct_calls.is_deleted
-        and fct_calls.started_at >= anchor.window_end - (%(window_days)s::integer - 1)
-        and (%(team_id)s::text is null or dim_reps.team_id = %(team_id)s)
-),
-
-everyone as (
-    select
-        levels.dimension,
-        levels.criterion_id,
-        avg(levels.level) as team_mean_level
-    from levels
-    group by levels.dimension, levels.criterion_id
-    having count(levels.level) >= %(min_n_show)s
-),
-
 skills as (
     select
-        levels.rep_id,
-        min(levels.rep_name) as rep_name,
-        min(levels.role) as role,
-        min(levels.team_id) as team_id,
-        min(levels.team_name) as team_name,
-        levels.dimension,
-        levels.criterion_id,
-        case when count(levels.level) >= %(min_n_show)s then round(avg(levels.level), 2) end as mean_level,
-        count(levels.level) as n_calls,
-        count(*) - count(levels.level) as n_not_applicable,
-        max(levels.weight)::numeric as weight
-    from levels
-    group by levels.rep_id, levels.dimension, levels.criterion_id
+        mart_skill_gaps.rep_id,
+        dim_reps.rep_name,
+        mart_skill_gaps.role,
+        dim_reps.team_id,
+        dim_reps.team_name,
+        mart_skill_gaps.dimension,
+        mart_skill_gaps.criterion_id,
+        mart_skill_gaps.criterion_title,
+        mart_skill_gaps.window_days,
+        mart_skill_gaps.as_of,
+        mart_skill_gaps.mean_level,
+        mart_skill_gaps.low,
+        mart_skill_gaps.high,
+        mart_skill_gaps.n_applicable,
+        mart_skill_gaps.n_calls,
+        coalesce(mart_skill_gaps.weight, 0)::numeric as weight,
+        mart_skill_gaps.role_mean_level,
+        mart_skill_gaps.gap_to_role,
+        mart_skill_gaps.share_low,
+        mart_skill_gaps.points_to_gain,
+        mart_skill_gaps.focus_rank,
+        mart_skill_gaps.rubric_version
+    from marts.mart_skill_gaps
+    inner join visible_reps on mart_skill_gaps.rep_id = visible_reps.rep_id
+    inner join marts.dim_reps on mart_skill_gaps.rep_id = dim_reps.rep_id
+    where
+        mart_skill_gaps.window_days = %(window_days)s
+        and (%(team_id)s::text is null or dim_reps.team_id = %(team_id)s)
+        and (%(rep_id)s::text is null or mart_skill_gaps.rep_id = %(rep_id)s)
+        and (%(dimension)s::text is null or mart_skill_gaps.dimension = %(dimension)s)
 )
 
-select
-    skills.rep_id,
-    skills.rep_name,
-    skills.role,
-    skills.team_id,
-    skills.team_name,
-    skills.dimension,
-    skills.criterion_id,
-    skills.mean_level,
-    skills.n_calls,
-    skills.n_not_applicable,
-    round(everyone.team_mean_level, 2) as team_mean_level,
-    skills.weight,
-    -- what the distance to a 5 weighs: a heavy criterion at 3 matters more than a light one at 2
-    round((5 - skills.mean_level) * skills.weight / 100, 2) as gap
-from skills
-left join everyone
-    on skills.dimension = everyone.dimension and skills.criterion_id = everyone.criterion_id
-where %(rep_id)s::text is null or skills.rep_id = %(rep_id)s
-order by skills.rep_name, skills.rep_id, skills.dimension, skills.criterion_id
+select * from skills
+order by rep_name, rep_id, dimension, criterion_id
 """
 
 
@@ -105,20 +83,17 @@ def skills(
     database: Database,
     viewer: Viewer,
     *,
-    window_days: int = 91,
+    window_days: SkillWindow = 90,
     team_id: str | None = None,
     rep_id: str | None = None,
+    dimension: str | None = None,
 ) -> Rows[Skill]:
-    """Mean level per rep and criterion beside the mean of everyone in scope."""
-    return database.rows(
-        viewer,
-        Skill,
-        _SKILLS,
-        {"window_days": window_days, "team_id": team_id, "rep_id": rep_id, "min_n_show": MIN_N_SHOW},
-    )
+    """Mean level per rep and criterion; withheld under five calls."""
+    parameters = {"window_days": window_days, "team_id": team_id, "rep_id": rep_id, "dimension": dimension}
+    return database.rows(viewer, Skill, _SKILLS, parameters)
 
 
 def focus_skill(rows: Iterable[Skill]) -> Skill | None:
-    """The criterion whose distance to the top weighs most, among those with enough calls."""
-    known = [skill for skill in rows if skill.gap is not None]
-    return max(known, key=lambda skill: (skill.gap or 0, skill.criterion_id), default=None)
+    """The criterion that would raise the rep's score most."""
+    known = [skill for skill in rows if skill.points_to_gain is not None]
+    return max(known, key=lambda skill: (skill.points_to_gain or 0, skill.criterion_id), default=None)

@@ -100,10 +100,12 @@ def company_rows(*, calls_per_week: int = 2, seed: int = 7) -> dict[str, list[di
                 )
     _add_people(add, n_calls)
     _add_trends(add, scores, rubrics)
-    _add_boards(add, scores)
+    _add_boards(add, scores, rubrics)
     _add_money(add, rubrics)
     _add_trust(add, rubrics)
+    _add_skill_gaps(add, rows, rubrics)
     _add_queue(add, rows)
+    _add_reviews(add)
     return rows
 
 
@@ -184,6 +186,7 @@ def _add_call(
         add(
             "fct_turns",
             call_id=call_id,
+            rep_id=rep_id,
             turn_id=turn_id,
             speaker_id=f"{call_id}-{side}",
             side=side,
@@ -223,7 +226,6 @@ def _add_call(
         "fct_call_briefs",
         call_id=call_id,
         rep_id=rep_id,
-        is_current=True,
         summary=f"Account {number % 7} loses time to failed loads and compares prices.",
         priority=("high", "medium", "low", "critical")[number % 4],
         priority_reason="The customer named a budget problem.",
@@ -239,7 +241,7 @@ def _add_call(
     )
     add(
         "fct_objections",
-        objection_id=hashlib.md5(f"o{call_id}".encode()).hexdigest(),
+        objection_number=1,
         call_id=call_id,
         rep_id=rep_id,
         is_current=True,
@@ -255,7 +257,7 @@ def _add_call(
     )
     add(
         "fct_next_steps",
-        next_step_id=hashlib.md5(f"n{call_id}".encode()).hexdigest(),
+        next_step_number=1,
         call_id=call_id,
         rep_id=rep_id,
         is_current=True,
@@ -384,7 +386,8 @@ def _add_trends(add: Any, scores: Any, rubrics: Any) -> None:
             )
 
 
-def _add_boards(add: Any, scores: Any) -> None:
+def _add_boards(add: Any, scores: Any, rubrics: Any) -> None:
+    versions = {rubric.dimension: rubric.rubric_version for rubric in rubrics}
     teams = {"wren": "robin", "finch": "robin", "heron": "robin", "dove": "jay", "crane": "martin", "swift": "martin"}
     for window_days in (28, 90):
         since = TODAY - timedelta(days=window_days - 1)
@@ -408,6 +411,10 @@ def _add_boards(add: Any, scores: Any) -> None:
                 low=None if mean is None else mean - 5,
                 high=None if mean is None else mean + 5,
                 is_ranked=is_ranked,
+                unranked_reason=None if is_ranked else "fewer than 8 scored calls in the window",
+                n_reps_compared=6,
+                group_mean=63,
+                rubric_version=versions[dimension],
                 tier="not ranked yet"
                 if not is_ranked
                 else "clearly above"
@@ -438,23 +445,32 @@ def _add_money(add: Any, rubrics: Any) -> None:
                 saved_usd=0.08,
                 calls_scored=12,
             )
-    for nth in range(40):
+    for nth in range(240):
+        started_at = datetime.now(UTC) - timedelta(hours=3 * nth)
+        is_cache_hit = nth % 6 == 5
         add(
             "fct_llm_requests",
             request_id=f"request-{nth}",
-            call_id=f"call-wren-{nth % WEEKS:02d}-0",
-            rep_id="wren",
-            dimension="discovery",
+            call_id=f"call-{SELLERS[nth % 6]}-{nth % WEEKS:02d}-0",
+            rep_id=SELLERS[nth % 6],
+            dimension=(*(rubric.dimension for rubric in rubrics), "call_brief")[nth % 5],
+            requested_model="sandbox",
             model="sandbox",
             is_sandbox=True,
-            started_at=datetime.now(UTC) - timedelta(hours=nth),
+            kind="cache" if is_cache_hit else "live",
+            started_at=started_at,
+            day=started_at.date(),
             status="ok" if nth % 13 else "error",
-            input_tokens=2500,
-            cache_read_tokens=7500,
-            cache_write_tokens=1000,
-            output_tokens=700,
-            cost_usd=0.02,
-            latency_ms=1200,
+            is_failed=nth % 13 == 0,
+            error_kind=None if nth % 13 else "overloaded",
+            is_cache_hit=is_cache_hit,
+            input_tokens=0 if is_cache_hit else 2_500,
+            cache_read_tokens=0 if is_cache_hit else 7_500,
+            cache_write_tokens=0 if is_cache_hit else 1_000,
+            output_tokens=0 if is_cache_hit else 700,
+            cost_usd=0 if is_cache_hit else 0.02,
+            saved_usd=0.02 if is_cache_hit else 0,
+            latency_ms=1_200,
         )
 
 
@@ -472,28 +488,144 @@ def _add_trust(add: Any, rubrics: Any) -> None:
         )
 
 
+def _add_skill_gaps(add: Any, rows: dict[str, list[dict[str, Any]]], rubrics: Any) -> None:
+    titles = {criterion.criterion_id: criterion.title for rubric in rubrics for criterion in rubric.criteria}
+    for window_days in (28, 90):
+        since = TODAY - timedelta(days=window_days - 1)
+        grouped: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for row in rows["fct_criterion_scores"]:
+            if row["week_start"] >= since - timedelta(days=since.weekday()):
+                grouped.setdefault((row["rep_id"], row["criterion_id"]), []).append(row)
+        for (rep_id, criterion_id), listed in grouped.items():
+            levels = [row["level"] for row in listed if row["level"] is not None]
+            mean = sum(levels) / len(levels) if len(levels) >= 5 else None
+            weight = listed[0]["weight"]
+            add(
+                "mart_skill_gaps",
+                rep_id=rep_id,
+                team_id=next(manager for person, _, _, _, manager, _ in PEOPLE if person == rep_id),
+                dimension=listed[0]["dimension"],
+                criterion_id=criterion_id,
+                criterion_title=titles[criterion_id],
+                window_days=window_days,
+                as_of=TODAY,
+                role="AE",
+                weight=weight,
+                n_calls=len(listed),
+                n_applicable=len(levels),
+                mean_level=None if mean is None else round(mean, 2),
+                low=None if mean is None else round(max(1, mean - 0.4), 2),
+                high=None if mean is None else round(min(5, mean + 0.4), 2),
+                role_mean_level=3.0,
+                gap_to_role=None if mean is None else round(mean - 3, 2),
+                share_low=0.2,
+                points_to_gain=None if mean is None else round(weight * (5 - mean) / 4, 2),
+                focus_rank=None,
+                rubric_version=listed[0]["rubric_version"],
+            )
+
+
 def _add_queue(add: Any, rows: dict[str, list[dict[str, Any]]]) -> None:
-    gaps = [row for row in rows["fct_evidence"] if row["polarity"] == "gap"]
-    for rank, row in enumerate(sorted(gaps, key=lambda row: row["evidence_id"])[:60], start=1):
+    calls = {row["call_id"]: row for row in rows["fct_calls"]}
+    since = TODAY - timedelta(days=27)
+    chosen: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in rows["fct_evidence"]:
+        if row["polarity"] == "gap" and calls[row["call_id"]]["started_at"].date() >= since:
+            chosen.setdefault((row["call_id"], row["criterion_id"]), row)
+    ordered = sorted(chosen.values(), key=lambda row: row["evidence_id"])
+    for rank, row in enumerate(ordered, start=1):
+        call = calls[row["call_id"]]
         add(
             "mart_coaching_queue",
             moment_id=row["evidence_id"],
-            rank=rank,
-            priority="high" if rank < 10 else "medium",
-            **row,
+            **{
+                name: row[name]
+                for name in (
+                    *("call_id", "rep_id", "dimension", "criterion_id", "marker_id", "rubric_version", "turn_id"),
+                    *("start_ms", "quote", "suggestion", "call_url", "week_start"),
+                )
+            },
+            rep_name=NAMES[row["rep_id"]],
+            team_id=next(manager for person, _, _, _, manager, _ in PEOPLE if person == row["rep_id"]),
+            criterion_title=row["criterion_id"].replace("_", " "),
+            call_title=call["title"],
+            started_at=call["started_at"],
+            account_name=call["account_name"],
+            deal_id=call["deal_id"],
+            deal_stage="negotiation",
+            amount_at_stake=10_000.0 * (1 + rank % 9),
+            customer_sentiment="mixed",
+            priority="high",
+            reason="Level 2.1 on average over 12 calls (role: 3.0). Deal of 40,000 in negotiation at stake.",
+            skill_points=20.0,
+            recency_points=10.0,
+            deal_points=12.0,
+            sentiment_points=5,
+            risk_points=10,
+            suggestion_points=5,
+            priority_points=90.0 - rank / 10,
+            queue_rank=rank,
+            rep_queue_rank=rank,
+            state="open",
+            snoozed_until=None,
+            marked_by=None,
+            marked_at=None,
+            is_sandbox=True,
         )
 
 
+def _add_reviews(add: Any) -> None:
+    for weeks_ago in (1, 2):
+        week_start = RUNNING_WEEK - timedelta(weeks=weeks_ago)
+        for kind, recipient in (
+            *(("rep", rep_id) for rep_id in SELLERS),
+            ("team", "robin"),
+            ("team", "martin"),
+            ("leadership", "eagle"),
+        ):
+            add(
+                "fct_weekly_reviews",
+                review_id=f"{kind}-{recipient}-{week_start}",
+                week_start=week_start,
+                kind=kind,
+                recipient_id=recipient,
+                version="1",
+                is_newest=True,
+                subject=f"Week of {week_start}: {NAMES[recipient]}",
+                markdown=f"# Week of {week_start}\n\nThree things that work for {NAMES[recipient]}.",
+                rendered_at=datetime.now(UTC),
+                n_delivered=1,
+                n_failed=0,
+                last_delivered_at=datetime.now(UTC),
+            )
+
+
 # until a mart's contract is written down in dbt, its columns are those of the rows above
+def contracts() -> dict[str, dict[str, Any]]:
+    """Models by name as dbt's contracts describe them."""
+    return {
+        model["name"]: model
+        for path in sorted(MARTS.rglob("*.yml"))
+        for model in (yaml.safe_load(path.read_text()) or {}).get("models", [])
+    }
+
+
 def contract_columns() -> dict[str, dict[str, str]]:
     """Column types per mart, from dbt's contracts."""
-    found: dict[str, dict[str, str]] = {}
-    for path in sorted(MARTS.rglob("*.yml")):
-        for model in (yaml.safe_load(path.read_text()) or {}).get("models", []):
-            found[model["name"]] = {
-                column["name"]: column.get("data_type", "text") for column in model.get("columns", [])
-            }
-    return found
+    return {
+        name: {column["name"]: column.get("data_type", "text") for column in model.get("columns", [])}
+        for name, model in contracts().items()
+    }
+
+
+def contract_keys() -> dict[str, list[str]]:
+    """Primary keys per mart, from dbt's contracts."""
+    return {
+        name: constraint["columns"]
+        for name, model in contracts().items()
+        for constraint in model.get("constraints", [])
+        if constraint["type"] == "primary_key"
+    }
 
 
 def _guessed_type(column: str, value: Any) -> str:
@@ -514,23 +646,21 @@ def _guessed_type(column: str, value: Any) -> str:
 
 
 def load_company(database_url: str, rows: dict[str, list[dict[str, Any]]]) -> None:
-    """Create every mart, fill it, and let the reader read it."""
-    contracts = contract_columns()
+    """Create every mart, fill it, and put the reader's policies on it."""
+    known, keys = contract_columns(), contract_keys()
     with psycopg.connect(database_url) as connection:
-        for table in sorted({*contracts, *rows}):
+        for table in sorted({*known, *rows}):
             listed = rows.get(table, [])
             guessed = {
                 name: next((_guessed_type(name, row[name]) for row in listed if row.get(name) is not None), "text")
                 for name in (listed[0] if listed else {})
             }
-            columns = contracts.get(table) or guessed
+            columns = known.get(table) or guessed
+            parts = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in columns.items()]
+            if keys.get(table):
+                parts.append(sql.SQL("primary key ({})").format(sql.SQL(", ").join(map(sql.Identifier, keys[table]))))
             connection.execute(
-                sql.SQL("create table marts.{} ({})").format(
-                    sql.Identifier(table),
-                    sql.SQL(", ").join(
-                        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in columns.items()
-                    ),
-                )
+                sql.SQL("create table marts.{} ({})").format(sql.Identifier(table), sql.SQL(", ").join(parts))
             )
             names = [name for name in guessed if name in columns]
             if not names:
@@ -553,7 +683,10 @@ def load_company(database_url: str, rows: dict[str, list[dict[str, Any]]]) -> No
                         for row in listed
                     ],
                 )
-        connection.execute("grant select on all tables in schema marts to call_coach_reader")
+        connection.execute(
+            "select ops.protect_mart(oid::regclass) from pg_class "
+            "where relnamespace = 'marts'::regnamespace and relkind = 'r'"
+        )
         connection.execute("analyze")
 
 

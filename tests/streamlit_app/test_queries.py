@@ -82,7 +82,7 @@ def test_coverage_counts_the_viewers_calls_only(
 def test_a_tile_shows_the_mean_of_calls_and_not_of_weeks(
     desk: Database, desk_url: str, viewers: dict[str, Viewer]
 ) -> None:
-    tiles = {tile.dimension: tile for tile in scores.dimension_tiles(desk, viewers["manager"])}
+    tiles = {tile.dimension: tile for tile in scores.dimension_means(desk, viewers["manager"])}
     end = freshness.freshness(desk, viewers["manager"]).window_end
     with psycopg.connect(desk_url) as connection:
         rows = connection.execute(
@@ -101,7 +101,7 @@ def test_a_score_resting_on_too_few_calls_is_withheld(own_desk_url: str, viewers
         connection.execute("update marts.mart_rep_trends set rolling_n = 4")
     database = Database(own_desk_url)
     try:
-        assert all(tile.mean_score is None for tile in scores.dimension_tiles(database, viewers["admin"]))
+        assert all(tile.mean_score is None for tile in scores.dimension_means(database, viewers["admin"]))
         assert all(row.rolling_score is None for row in scores.standings(database, viewers["admin"]))
     finally:
         database.close()

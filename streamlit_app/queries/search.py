@@ -1,0 +1,186 @@
+"""Finding calls: words that were said, and what is known about the call."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from streamlit_app.queries.database import Database, Rows
+from streamlit_app.queries.viewer import Viewer
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundCall:
+    """A call that fits, its scores, and where the words were said."""
+
+    call_id: str
+    title: str | None
+    started_at: datetime
+    is_running_week: bool
+    call_type: str | None
+    duration_s: int | None
+    rep_id: str
+    rep_name: str
+    team_name: str
+    account_name: str | None
+    is_scored: bool
+    is_sandbox: bool
+    scores: dict[str, float | None]
+    objection_types: list[str]
+    n_hits: int
+    hit_turn_id: int | None
+    hit_start_ms: int | None
+    hit_text: str | None
+    call_url: str | None
+
+
+_SEARCH = """
+hits as (
+    select
+        fct_turns.call_id,
+        count(*) as n_hits,
+        min(fct_turns.turn_id) as turn_id
+    from marts.fct_turns
+    where
+        %(text)s::text is not null
+        and fct_turns.search @@ websearch_to_tsquery('english', %(text)s)
+    group by fct_turns.call_id
+),
+
+found as (
+    select
+        fct_calls.*,
+        dim_reps.rep_name as host_name,
+        dim_reps.team_name,
+        coalesce(hits.n_hits, 0) as n_hits,
+        hits.turn_id as hit_turn_id
+    from marts.fct_calls
+    inner join visible_reps on fct_calls.rep_id = visible_reps.rep_id
+    inner join marts.dim_reps on fct_calls.rep_id = dim_reps.rep_id
+    left join hits on fct_calls.call_id = hits.call_id
+    where
+        not fct_calls.is_deleted
+        and (%(text)s::text is null or hits.call_id is not null)
+        and (%(rep_id)s::text is null or fct_calls.rep_id = %(rep_id)s)
+        and (%(team_id)s::text is null or dim_reps.team_id = %(team_id)s)
+        and (%(call_type)s::text is null or fct_calls.call_type = %(call_type)s)
+        and (%(account)s::text is null or fct_calls.account_name ilike %(account_pattern)s)
+        and (%(since)s::date is null or fct_calls.started_at >= %(since)s)
+        and (%(until)s::date is null or fct_calls.started_at < %(until)s::date + 1)
+        and (
+            (%(min_score)s::numeric is null and %(max_score)s::numeric is null and %(dimension)s::text is null)
+            or exists (
+                select 1
+                from marts.fct_scores
+                where
+                    fct_scores.call_id = fct_calls.call_id
+                    and fct_scores.rep_id = fct_calls.rep_id
+                    and fct_scores.is_current
+                    and fct_scores.score is not null
+                    and fct_scores.dimension <> 'call_brief'
+                    and (%(dimension)s::text is null or fct_scores.dimension = %(dimension)s)
+                    and (%(min_score)s::numeric is null or fct_scores.score >= %(min_score)s)
+                    and (%(max_score)s::numeric is null or fct_scores.score < %(max_score)s)
+            )
+        )
+        and (
+            (%(objection_type)s::text is null and %(objection_outcome)s::text is null)
+            or exists (
+                select 1
+                from marts.fct_objections
+                where
+                    fct_objections.call_id = fct_calls.call_id
+                    and (%(objection_type)s::text is null or fct_objections.objection_type = %(objection_type)s)
+                    and (%(objection_outcome)s::text is null or fct_objections.outcome = %(objection_outcome)s)
+            )
+        )
+)
+
+select
+    found.call_id,
+    found.title,
+    found.started_at,
+    found.is_running_week,
+    found.call_type,
+    found.duration_s,
+    found.rep_id,
+    found.host_name as rep_name,
+    found.team_name,
+    found.account_name,
+    found.is_scored,
+    coalesce(found.is_sandbox, false) as is_sandbox,
+    coalesce(
+        (
+            select jsonb_object_agg(fct_scores.dimension, round(fct_scores.score, 1))
+            from marts.fct_scores
+            where
+                fct_scores.call_id = found.call_id
+                and fct_scores.rep_id = found.rep_id
+                and fct_scores.is_current
+                and fct_scores.dimension <> 'call_brief'
+        ),
+        '{}'::jsonb
+    ) as scores,
+    coalesce(
+        (
+            select array_agg(distinct fct_objections.objection_type order by fct_objections.objection_type)
+            from marts.fct_objections
+            where fct_objections.call_id = found.call_id
+        ),
+        array[]::text []
+    ) as objection_types,
+    found.n_hits,
+    found.hit_turn_id,
+    hit.start_ms as hit_start_ms,
+    hit.text as hit_text,
+    found.url as call_url
+from found
+left join marts.fct_turns as hit on found.call_id = hit.call_id and found.hit_turn_id = hit.turn_id
+order by found.started_at desc, found.call_id
+"""
+
+
+def search_calls(
+    database: Database,
+    viewer: Viewer,
+    *,
+    text: str | None = None,
+    rep_id: str | None = None,
+    team_id: str | None = None,
+    dimension: str | None = None,
+    min_score: float | None = None,
+    max_score: float | None = None,
+    objection_type: str | None = None,
+    objection_outcome: str | None = None,
+    account: str | None = None,
+    call_type: str | None = None,
+    since: date | None = None,
+    until: date | None = None,
+    limit: int = 20,
+    offset: int = 0,
+    with_total: bool = False,
+) -> Rows[FoundCall]:
+    """Newest first; `min_score` is included, `max_score` is not, and without a dimension any dimension may fit."""
+    text = " ".join((text or "").split())[:400] or None
+    escaped = (account or "").strip()[:200].replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return database.rows(
+        viewer,
+        FoundCall,
+        _SEARCH,
+        {
+            "text": text,
+            "rep_id": rep_id,
+            "team_id": team_id,
+            "dimension": dimension,
+            "min_score": min_score,
+            "max_score": max_score,
+            "objection_type": objection_type,
+            "objection_outcome": objection_outcome,
+            "account": escaped or None,
+            "account_pattern": f"%{escaped}%",
+            "call_type": call_type,
+            "since": since,
+            "until": until,
+        },
+        limit=limit,
+        offset=offset,
+        with_total=with_total,
+    )
