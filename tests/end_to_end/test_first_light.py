@@ -114,26 +114,28 @@ def change(path: Path, edit: Callable[[Any], None]) -> None:
     path.write_text(json.dumps(content))
 
 
-def test_the_demo_ends_with_a_summary_and_a_second_run_asks_claude_nothing(home: Home) -> None:
-    first = home.run("demo")
-    assert first.code == 0, first.output
+@pytest.fixture(scope="module")
+def first_demo(home: Home) -> Ended:
+    return home.run("demo")
+
+
+def test_the_demo_ends_with_a_summary_that_a_sales_manager_understands(first_demo: Ended, home: Home) -> None:
+    assert first_demo.code == 0, first_demo.output
     for promised in ("calls loaded", "(n ", "Three moments to hear", "prompt cache", "uv run call-coach up", "sandbox"):
-        assert promised in first.output
-    assert first.requests > 400
+        assert promised in first_demo.output
+    assert first_demo.requests > 400
+    assert home.query("demo", "select distinct model, is_sandbox from marts.fct_scores where score is not null") == [
+        ("sandbox", True)
+    ]
+
+
+def test_a_second_demo_asks_claude_nothing_and_doubles_nothing(first_demo: Ended, home: Home) -> None:
     before = home.marts("demo")
     assert min(before.values()) > 0
-
     second = home.run("demo")
     assert second.code == 0, second.output
     assert second.requests == 0
     assert home.marts("demo") == before
-
-
-def test_every_score_of_the_demo_says_that_a_stand_in_gave_it(home: Home) -> None:
-    home.run("demo")
-    assert home.query("demo", "select distinct model, is_sandbox from marts.fct_scores where score is not null") == [
-        ("sandbox", True)
-    ]
 
 
 def test_only_the_call_whose_transcript_changed_is_analysed_again(
@@ -194,8 +196,8 @@ def test_eight_real_meetings_become_scores_of_four_dimensions_and_a_brief(home: 
     assert home.query("demo_ami_meetings", "select count(*) from marts.fct_calls") == [(8,)]
 
 
+@pytest.mark.usefixtures("first_demo")
 def test_up_shows_three_services_and_ctrl_c_leaves_nothing_behind(home: Home) -> None:
-    home.run("demo")
     process = subprocess.Popen(
         [COMMAND, "up"],
         env=home.environment(),
