@@ -8,10 +8,22 @@
 
 {# Half the width of the 95 % interval of a mean of n values; null below two values. #}
 {% macro mean_half_width(sd, n) -%}
-    case when {{ n }} > 1 then {{ t_975(n ~ ' - 1') }} * {{ sd }} / sqrt({{ n }}) end
+    case
+        when {{ n }} > 1
+            then cast({{ t_975(n ~ ' - 1') }} * {{ sd }} / sqrt({{ n }}) as numeric)
+    end
 {%- endmacro %}
 
-{# Scores live between 0 and 100, and so do their intervals. #}
+{#
+    Scores live between 0 and 100, and so do their intervals. Null stays null: Postgres would make
+    greatest(null, 0) a 0, and a missing score the worst one.
+#}
 {% macro as_score(expression) -%}
-    cast(round(cast(least(greatest({{ expression }}, 0), 100) as numeric), 2) as numeric(5, 2))
+    case
+        when {{ expression }} is not null
+            then cast(
+                round(cast(least(greatest({{ expression }}, 0), 100) as numeric), 2)
+                as numeric(5, 2)
+            )
+    end
 {%- endmacro %}

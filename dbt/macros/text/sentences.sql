@@ -12,8 +12,8 @@
 
         spoken as (
             select
-                cast(cast(sentences.sentence ->> 'start' as numeric) as integer) as start_ms,
-                cast(cast(sentences.sentence ->> 'end' as numeric) as integer) as end_ms,
+                cast(trunc(cast(sentences.sentence ->> 'start' as numeric)) as integer) as start_ms,
+                cast(trunc(cast(sentences.sentence ->> 'end' as numeric)) as integer) as end_ms,
                 coalesce(nullif(monologues.monologue ->> 'speakerId', ''), 'unknown') as speaker_id,
                 {{ strip("sentences.sentence ->> 'text'") }} as text,
                 row_number() over (
@@ -70,4 +70,9 @@
         from marked
         where {{ transcript }} is not null
     )
+{%- endmacro %}
+
+{# The names Claude saw: REP, TEAM_1, CUSTOMER_1, ... in order of first speech. #}
+{% macro speaker_label(side, number) -%}
+    case when {{ side }} = 'rep' then 'REP' else upper({{ side }}) || '_' || {{ number }} end
 {%- endmacro %}

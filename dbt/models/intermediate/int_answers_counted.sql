@@ -3,6 +3,10 @@
         materialized='incremental',
         incremental_strategy='append',
         on_schema_change='append_new_columns',
+        indexes=[
+            {'columns': ['source_hash'], 'unique': True},
+            {'columns': ['call_id', 'dimension']},
+        ],
         pre_hook="{{ delete_replaced_rows(
             parent=ref('int_call_results_ranked'),
             key=['source_hash'],
@@ -49,6 +53,11 @@ counted as (
             as n_evidence,
         jsonb_array_length({{ as_array("answers.answer -> 'suggestions'") }}) as n_suggestions,
         jsonb_array_length({{ as_array("answers.answer -> 'statements'") }}) as n_statements,
+        jsonb_array_length({{ as_array("answers.answer -> 'brief' -> 'objections'") }})
+            as n_objections,
+        jsonb_array_length({{ as_array("answers.answer -> 'brief' -> 'next_steps'") }})
+            as n_next_steps,
+        jsonb_array_length({{ as_array("answers.answer -> 'brief' -> 'flags'") }}) as n_flags,
         coalesce(jsonb_typeof(answers.answer -> 'brief') = 'object', false) as has_brief
     from call_results
     inner join answers

@@ -40,8 +40,8 @@ sided as (
             when affiliation = 'External' then 'customer'
             else 'unknown'
         end as side,
-        -- Gong sometimes lists a speaker twice; the first listing counts.
-        row_number() over (partition by call_id, speaker_id order by party_number) = 1
+        -- Gong sometimes lists a voice twice; the last listing counts, as it does in the prompt.
+        row_number() over (partition by call_id, speaker_id order by party_number desc) = 1
         and speaker_id is not null as is_speaker
     from parties
 )

@@ -3,6 +3,7 @@
         materialized='incremental',
         incremental_strategy='append',
         on_schema_change='append_new_columns',
+        indexes=[{'columns': ['call_id'], 'unique': True}, {'columns': ['source_hash']}],
         pre_hook="{{ delete_replaced_rows(
             parent=ref('int_transcripts_fingerprinted'),
             key=['call_id'],

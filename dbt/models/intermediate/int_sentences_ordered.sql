@@ -3,6 +3,7 @@
         materialized='incremental',
         incremental_strategy='append',
         on_schema_change='append_new_columns',
+        indexes=[{'columns': ['call_id', 'sentence_number'], 'unique': True}],
         pre_hook=[
             "{{ set_local_memory(256) }}",
             "{{ delete_replaced_rows(

@@ -6,6 +6,7 @@
         indexes=[
             {'columns': ['rep_id', 'dimension', 'started_at']},
             {'columns': ['week_start']},
+            {'columns': ['source_hash'], 'unique': True},
         ],
         pre_hook="{{ delete_replaced_rows(
             parent=ref('int_call_results_ranked'),

@@ -61,16 +61,13 @@ sided as (
         on turns.call_id = speakers.call_id and turns.speaker_id = speakers.speaker_id
 ),
 
--- The labels Claude saw, so that a page and a prompt speak of the same person.
+-- So that a page and a prompt speak of the same person.
 labelled as (
     select
         sided.*,
-        case
-            when sided.side = 'rep' then 'REP'
-            else upper(sided.side) || '_' || dense_rank() over (
-                partition by sided.call_id, sided.side order by sided.first_turn_id
-            )
-        end as speaker_label
+        dense_rank() over (
+            partition by sided.call_id, sided.side order by sided.first_turn_id
+        ) as side_number
     from sided
 ),
 
@@ -81,7 +78,7 @@ final as (
         rep_id,
         speaker_id,
         side,
-        speaker_label,
+        {{ speaker_label('side', 'side_number') }} as speaker_label,
         start_ms,
         end_ms,
         text,
