@@ -4,8 +4,9 @@ import logging
 import os
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -53,13 +54,7 @@ def with_search_path(database_url: str, schema: str) -> str:
     parts = urlsplit(database_url)
     query = dict(parse_qsl(parts.query))
     query["options"] = f"{query.get('options', '')} -csearch_path={schema}".strip()
-    return urlunsplit(parts._replace(query=urlencode(query, safe="/", quote_via=_quote)))
-
-
-def _quote(text: str, safe: str = "", encoding: str | None = None, errors: str | None = None) -> str:
-    from urllib.parse import quote
-
-    return quote(text, safe=safe, encoding=encoding, errors=errors)
+    return urlunsplit(parts._replace(query=urlencode(query, safe="/", quote_via=quote)))
 
 
 def dbt_environment(database_url: str) -> dict[str, str]:
@@ -87,6 +82,13 @@ def process_environment(*, database_url: str, home: Path) -> dict[str, str]:
         "DLT_DATA_DIR": str(home / "dlt"),
         **dbt_environment(database_url),
     }
+
+
+def read_dot_env() -> None:
+    """Put the filled-in variables of `.env` into the environment, unless they are set there."""
+    for name, value in dotenv_values(ROOT / ".env").items():
+        if value:
+            os.environ.setdefault(name, value)
 
 
 def wrong_values(error: ValidationError) -> str:
