@@ -5,8 +5,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from dlt_pipelines.gong.simulator.company import CONFIRMING, NEGATIVE, Company, build_company
+from dlt_pipelines.gong.simulator.company import Company, build_company
 from dlt_pipelines.gong.simulator.company_phrases import load_phrases
+from dlt_pipelines.gong.simulator.company_plot import CONFIRMING, NEGATIVE
 from knowledge.check import fold
 from knowledge.rubrics import Marker, Rubric, load_rubrics
 
@@ -185,6 +186,8 @@ def test_the_awkward_calls_are_there(company: Company) -> None:
     internal = by_id[company.special("internal")]
     assert internal["metaData"]["scope"] == "Internal"
     assert {party["affiliation"] for party in internal["parties"]} == {"Internal"}
+    heard = {m["speakerId"] for m in company.transcripts[company.special("internal")]["transcript"]}
+    assert heard == {party["speakerId"] for party in internal["parties"]}
     assert company.special("no transcript") not in company.transcripts
     false_claim = company.special("false claim")
     assert company.planted(false_claim)[(false_claim, "pk1_false_claim")] == "yes"
