@@ -248,13 +248,13 @@ def call_row(item: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
     return {**row, "content_hash": content_hash, "is_deleted": False, "loaded_at": now}
 
 
-def transcript_row(item: Mapping[str, Any], *, started: Any, now: datetime) -> dict[str, Any]:
+def transcript_row(item: Mapping[str, Any], *, started: datetime | None, now: datetime) -> dict[str, Any]:
     """One row of `transcripts`; Gong gives a transcript no time, so it is stamped from its call."""
-    stamp = moment(started)
-    content = {"started": stamp.isoformat() if stamp else None, "transcript": item["transcript"]}
+    stamp = started.astimezone(UTC).isoformat() if started else None
+    content = {"started": stamp, "transcript": item["transcript"]}
     return {
         "call_id": item["callId"],
-        "started": stamp,
+        "started": started,
         "transcript": item["transcript"],
         "content_hash": answers.content_hash(content, row_version=ROW_VERSION),
         "loaded_at": now,

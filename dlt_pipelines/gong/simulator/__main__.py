@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from dlt_pipelines.gong.simulator.faults import KINDS, MEANING, Fault
 from dlt_pipelines.gong.simulator.server import Simulator
 from dlt_pipelines.gong.simulator.tenant import Tenant, TenantError
 
@@ -22,6 +23,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--until", type=date.fromisoformat, metavar="DATE", help="the company's last day; today by default"
     )
+    parser.add_argument(
+        "--fault",
+        dest="faults",
+        action="append",
+        default=[],
+        type=_fault,
+        metavar="NAME[:STRIKES[:EVERY]]",
+        help="may be repeated; " + "; ".join(f"{kind}: {meaning}" for kind, meaning in MEANING.items()),
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
@@ -32,11 +42,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stop = threading.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, lambda *_: stop.set())
-    with Simulator(tenant).serve(port=options.port) as url:
+    with Simulator(tenant, faults=options.faults).serve(port=options.port) as url:
         sys.stdout.write(json.dumps({"url": url}) + "\n")
         sys.stdout.flush()
         stop.wait()
     return 0
+
+
+def _fault(text: str) -> Fault:
+    name, _, numbers = text.partition(":")
+    strikes, _, every = numbers.partition(":")
+    for kind in KINDS:
+        if kind == name:
+            return Fault(kind, strikes=int(strikes or 2), every=int(every or 2))
+    raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(KINDS)}")
 
 
 def _tenant(folder: Path | None, until: date | None) -> Tenant:

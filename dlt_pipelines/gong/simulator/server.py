@@ -3,8 +3,10 @@
 It holds no copy of the tenant: what a test changes there is served by the next request.
 """
 
+import asyncio
 import base64
 import binascii
+import copy
 import hashlib
 import json
 import threading
@@ -21,7 +23,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
+from dlt_pipelines.gong.simulator.faults import Fault, Kind
 from dlt_pipelines.gong.simulator.tenant import Tenant, call_id, call_start
 
 PAGE_SIZE = 100
@@ -29,6 +33,7 @@ NO_CALLS = "No calls found corresponding to the provided filters"
 NO_ANSWERS = "No answered scorecards found corresponding to the provided filters."
 NO_USERS = "No users found corresponding to the provided filters"
 CURSOR_LIFE_S = 3600.0
+HOURS_S = 7200
 BLOCKS = ("context", "parties", "content", "interaction", "collaboration", "media")
 
 
@@ -40,6 +45,16 @@ class RefusalError(Exception):
         self.status = status
         self.text = text
         self.headers = dict(headers or {})
+
+
+class CutResponse(Response):
+    """Announces a whole body, sends half of it and hangs up."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, receive
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": bytes(self.body)[: len(self.body) // 2], "more_body": True})
+        raise ConnectionError("cut on purpose")
 
 
 @dataclass
@@ -62,6 +77,9 @@ class Simulator:
     api_key: str | None = None
     missing_scopes: set[str] = field(default_factory=set)
     log: list[RequestRecord] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    hang_s: float = 120.0
+    retry_after_s: float = 1.0
     page_size: int = PAGE_SIZE
     cursor_life_s: float = CURSOR_LIFE_S
 
@@ -93,9 +111,10 @@ class Simulator:
             self.log.append(record)
             try:
                 self._authenticate(request, scope)
+                self._refuse_at_times()
                 if request.method == "POST":
                     record.body = _body(await request.body())
-                response = Response(answer(record.query, record.body), media_type="application/json")
+                response = await self._faulty(answer(record.query, record.body))
             except RefusalError as refusal:
                 response = Response(
                     orjson.dumps({"requestId": _request_id(), "errors": [refusal.text]}),
@@ -107,6 +126,26 @@ class Simulator:
             return response
 
         return Route(path, endpoint, methods=[method])
+
+    def _strikes(self, kind: Kind) -> bool:
+        return any(fault.strikes_now() for fault in self.faults if fault.kind == kind)
+
+    def _refuse_at_times(self) -> None:
+        if self._strikes("429"):
+            raise RefusalError(429, "Too many requests", headers={"Retry-After": f"{self.retry_after_s:g}"})
+        if self._strikes("429-for-hours"):
+            raise RefusalError(429, "Daily limit reached", headers={"Retry-After": str(HOURS_S)})
+        if self._strikes("500"):
+            raise RefusalError(500, "Internal server error occurred")
+
+    async def _faulty(self, body: bytes) -> Response:
+        if self._strikes("hang"):
+            await asyncio.sleep(self.hang_s)
+        if self._strikes("malformed-json"):
+            return Response(b"<html>" + body[: len(body) // 2], media_type="text/html")
+        if self._strikes("cut-body"):
+            return CutResponse(body, media_type="application/json")
+        return Response(body, media_type="application/json")
 
     def _authenticate(self, request: Request, scope: str) -> None:
         scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
@@ -128,17 +167,55 @@ class Simulator:
     def _calls_extensive(self, query: dict[str, str], body: dict[str, Any]) -> bytes:
         del query
         selector = body.get("contentSelector") or {}
-        calls = [_selected(call, selector) for call in self._filtered_calls(body)]
-        return self._page("calls", calls, body, body.get("cursor"), NO_CALLS)
+        chosen = self._filtered_calls(body)
+        n_hidden = 0
+        if chosen and not body.get("cursor") and self._strikes("late-call"):
+            chosen, n_hidden = chosen[:-1], 1
+        calls = [_selected(call, selector) for call in self._distorted_calls(chosen)]
+        return self._page("calls", calls, body, body.get("cursor"), NO_CALLS, n_hidden=n_hidden)
+
+    def _distorted_calls(self, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if not calls or not isinstance(calls[0].get("metaData"), dict):
+            return calls
+        first = copy.deepcopy(calls[0])
+        meta = first["metaData"]
+        if self._strikes("mutated-call"):
+            meta["title"] = "An older title"
+        if self._strikes("nul"):
+            meta["title"] = f"\x00{meta.get('title')}\x00"
+        if self._strikes("unknown-field"):
+            meta["fieldFromTheFuture"] = 1
+            first["blockFromTheFuture"] = {"innerKey": [1]}
+        if self._strikes("wrong-type"):
+            meta["duration"] = f"{meta.get('duration')} seconds"
+        ghosts = []
+        if self._strikes("ghost-call"):
+            ghosts.append(copy.deepcopy(calls[0]))
+            ghosts[0]["metaData"]["id"] = f"{meta.get('id')}0"
+        return [first, *calls[1:], *ghosts]
 
     def _transcripts(self, query: dict[str, str], body: dict[str, Any]) -> bytes:
         del query
         wanted = [call_id(call) for call in self._filtered_calls(body)]
         # real tenants never show these; a folder may hold them, and they must not vanish without a word
-        items = [
-            self.tenant.transcripts[key] for key in (*wanted, *self.tenant.orphans()) if key in self.tenant.transcripts
-        ]
+        keys = [key for key in (*wanted, *self.tenant.orphans()) if key in self.tenant.transcripts]
+        if keys and self._strikes("late-transcript"):
+            keys.pop()
+        items = self._distorted_transcripts([self.tenant.transcripts[key] for key in keys])
         return self._page("callTranscripts", [orjson.dumps(item) for item in items], body, body.get("cursor"), NO_CALLS)
+
+    def _distorted_transcripts(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if not items or not items[0].get("transcript"):
+            return items
+        first = copy.deepcopy(items[0])
+        if self._strikes("nul"):
+            for monologue in first["transcript"]:
+                for sentence in monologue["sentences"]:
+                    sentence["text"] = f"{sentence['text']}\x00"
+        if self._strikes("null-speaker"):
+            for monologue in first["transcript"]:
+                monologue["speakerId"] = None
+        return [first, *items[1:]]
 
     def _workspaces(self, query: dict[str, str], body: dict[str, Any]) -> bytes:
         del query, body
@@ -218,24 +295,36 @@ class Simulator:
         return chosen
 
     def _page(
-        self, items_key: str, items: Sequence[bytes], request: Mapping[str, Any], cursor: Any, empty_text: str
+        self,
+        items_key: str,
+        items: Sequence[bytes],
+        request: Mapping[str, Any],
+        cursor: Any,
+        empty_text: str,
+        *,
+        n_hidden: int = 0,
     ) -> bytes:
         rest = {key: value for key, value in request.items() if key != "cursor"}
         fingerprint = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:16]
         offset, first_at = 0, time.time()
         if cursor:
             offset, first_at = self._read_cursor(cursor, fingerprint)
+            if self._strikes("cursor-expired"):
+                raise RefusalError(400, "The cursor has expired")
         chosen = items[offset : offset + self.page_size]
-        if not items:
+        if not items and not n_hidden:
             raise RefusalError(404, empty_text)
         records: dict[str, Any] = {
-            "totalRecords": len(items),
+            "totalRecords": len(items) + n_hidden,
             "currentPageSize": len(chosen),
             "currentPageNumber": offset // self.page_size,
         }
         if offset + self.page_size < len(items):
-            state = {"offset": offset + self.page_size, "first_at": first_at, "fingerprint": fingerprint}
+            overlap = 1 if self._strikes("duplicate-across-pages") else 0
+            state = {"offset": offset + self.page_size - overlap, "first_at": first_at, "fingerprint": fingerprint}
             records["cursor"] = base64.urlsafe_b64encode(json.dumps(state).encode()).decode()
+        if cursor and self._strikes("repeated-cursor"):
+            records["cursor"] = cursor
         head = orjson.dumps({"requestId": _request_id(), "records": records})
         return head[:-1] + b',"' + items_key.encode() + b'":[' + b",".join(chosen) + b"]}"
 
@@ -254,25 +343,31 @@ class Simulator:
     @contextmanager
     def serve(self, *, port: int = 0) -> Iterator[str]:
         """Serve from a thread of this process and hand out the base URL."""
-        server = uvicorn.Server(
-            uvicorn.Config(self.app(), host="127.0.0.1", port=port, log_level="warning", access_log=False)
-        )
-        thread = threading.Thread(target=server.run, daemon=True, name="gong simulator")
-        thread.start()
-        try:
-            yield base_url(server, thread)
-        finally:
-            server.should_exit = True
-            thread.join(timeout=10)
+        config = uvicorn.Config(self.app(), host="127.0.0.1", port=port, log_level="critical", access_log=False)
+        with in_thread(config) as server:
+            yield base_url(server)
 
 
-def base_url(server: uvicorn.Server, thread: threading.Thread, *, timeout_s: float = 20.0) -> str:
-    """The address of a server that starts in a thread, once it listens."""
+@contextmanager
+def in_thread(config: uvicorn.Config, *, timeout_s: float = 20.0) -> Iterator[uvicorn.Server]:
+    """A server in a thread of this process; it listens when the block begins and is gone when it ends."""
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True, name="simulator")
+    thread.start()
     deadline = time.monotonic() + timeout_s
     while not server.started:
         if not thread.is_alive() or time.monotonic() > deadline:
-            raise RuntimeError("the simulator did not start; is its port taken?")
-        time.sleep(0.01)
+            raise RuntimeError(f"no server on port {config.port}: is the port taken?")
+        time.sleep(0.005)
+    try:
+        yield server
+    finally:
+        # do not wait for answers that hang on purpose
+        server.should_exit = server.force_exit = True
+        thread.join(timeout=10)
+
+
+def base_url(server: uvicorn.Server) -> str:
     return f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
 
 

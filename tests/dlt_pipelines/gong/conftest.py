@@ -1,3 +1,4 @@
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -113,6 +114,35 @@ def make_tenant(*, calls: int = 5, now: datetime | None = None, days: float = 10
     )
 
 
+def gong_settings(url: str, **fields: Any) -> GongSettings:
+    # the real three requests a second would make every story slow; test_quota.py holds the loader to them
+    given = {"api_key": "key", "api_secret": "secret", "requests_per_second": 1000, **fields}
+    return GongSettings(api_base_url=url, _env_file=None, **given)
+
+
+@pytest.fixture(scope="session")
+def gong_template(postgres_server: Any) -> Iterator[str]:
+    """A database in which the loader has made its tables already: making them anew costs every test a second."""
+    name = "gong_template"
+    with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
+        connection.execute("create database gong_template template call_coach_template")
+    with Simulator(Tenant()).serve() as url:
+        load(database_url=postgres_server.url(name), settings=gong_settings(url), streams=["users"])
+    yield name
+    with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
+        connection.execute("drop database gong_template with (force)")
+
+
+@pytest.fixture
+def database_url(postgres_server: Any, gong_template: str) -> Iterator[str]:
+    """A fresh database with empty raw tables."""
+    name = f"gong_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
+        connection.execute(f"create database {name} template {gong_template}")
+        yield postgres_server.url(name)
+        connection.execute(f"drop database {name} with (force)")
+
+
 @pytest.fixture
 def tenant() -> Tenant:
     return make_tenant()
@@ -131,10 +161,7 @@ def gong_url(simulator: Simulator) -> Iterator[str]:
 
 @pytest.fixture
 def settings(gong_url: str) -> GongSettings:
-    # the real three requests a second would make every story slow; test_quota.py holds the loader to them
-    return GongSettings(
-        api_key="key", api_secret="secret", api_base_url=gong_url, requests_per_second=1000, _env_file=None
-    )
+    return gong_settings(gong_url)
 
 
 @pytest.fixture
