@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from time import monotonic
@@ -19,6 +19,7 @@ from typing import Any, Literal
 import psycopg
 from psycopg import AsyncConnection
 
+from dagster_project.analysis.chunking import Line, windows_of
 from dagster_project.analysis.claude import (
     RETRY_RULES,
     STOPS_THE_RUN,
@@ -40,7 +41,7 @@ from dagster_project.analysis.results import (
     cost_usd,
     result_key,
 )
-from dagster_project.analysis.scheduling import FOLLOWER, LEADER, Brakes, Prefix, Slots
+from dagster_project.analysis.scheduling import FOLLOWER, LEADER, Brakes, CallBudget, Prefix, Slots
 from dagster_project.analysis.schema import Answer
 from dagster_project.analysis.scoring import (
     Checked,
@@ -59,12 +60,15 @@ from dagster_project.analysis.scoring import (
 )
 from dagster_project.analysis.settings import AnalysisSettings
 from dagster_project.analysis.tokens import claude_tokens
-from dagster_project.analysis.transcripts import turns_of_lines
+from dagster_project.analysis.transcripts import line, turns_of_lines
 
 logger = logging.getLogger(__name__)
 
 # what an answer is expected to take before anything is known; the reference call's figure
 EXPECTED_OUTPUT_TOKENS = 1_500
+# a text of a few turns that is too long has another fault
+SHORTEST_CUT_TURNS = 8
+HALF_WITH_OVERLAP = 0.6
 
 Position = Literal["leader", "follower", "single"]
 Progress = Callable[[str], None]
@@ -536,7 +540,7 @@ class Run:
         max_tokens: int,
         timeout_s: float,
         cache_outcome: CacheOutcome,
-        spent_on_call: Decimal,
+        budget: CallBudget,
         on_first_event: Callable[[], None] | None,
     ) -> "Answered":
         """One attempt in a slot, within the budgets, with its ledger row."""
@@ -546,8 +550,9 @@ class Run:
             try:
                 self.refuse_if_stopped()
                 estimate = self.estimate(prompt, position)
-                self._check_budgets(estimate, spent_on_call)
+                self._check_budgets(estimate, budget)
                 self._brakes.reserved += estimate
+                budget.reserved += estimate
                 try:
                     return await self._send_recorded(
                         prompt,
@@ -558,10 +563,12 @@ class Run:
                         max_tokens=max_tokens,
                         timeout_s=timeout_s,
                         cache_outcome=cache_outcome,
+                        budget=budget,
                         on_first_event=self._on_first_event(on_first_event, is_writer=is_writer),
                     )
                 finally:
                     self._brakes.reserved -= estimate
+                    budget.reserved -= estimate
             finally:
                 if is_writer and not self._system_prefix.is_warm:
                     self._system_prefix.leave()
@@ -578,12 +585,11 @@ class Run:
 
         return warm
 
-    def _check_budgets(self, estimate: Decimal, spent_on_call: Decimal) -> None:
-        per_call = as_dollars(self._settings.budget_call_usd)
-        if per_call is not None and spent_on_call + estimate > per_call:
+    def _check_budgets(self, estimate: Decimal, budget: CallBudget) -> None:
+        if not budget.has_room_for(estimate):
             raise RequestError(
                 ErrorKind.BUDGET,
-                f"another request of about ${estimate:.2f} would pass the call's budget of ${per_call:.2f}; "
+                f"another request of about ${estimate:.2f} would pass the call's budget of ${budget.limit:.2f}; "
                 "raise CALL_COACH_BUDGET_CALL_USD",
             )
         reason = self._brakes.refusal(estimate)
@@ -601,6 +607,7 @@ class Run:
         max_tokens: int,
         timeout_s: float,
         cache_outcome: CacheOutcome,
+        budget: CallBudget,
         on_first_event: Callable[[], None] | None,
     ) -> "Answered":
         opened = await self._store.open_attempt(
@@ -624,6 +631,7 @@ class Run:
                 self._brakes.stop(error.kind, str(error))
         cost = self.price_of(attempt.usage)
         self._brakes.spent += cost
+        budget.spent += cost
         report = self.report_of(subject.dimension)
         report.add_usage(attempt.usage, cost)
         if position == "follower" and failure is None:
@@ -667,7 +675,7 @@ class CallScoring:
         self._prefixes = [Prefix() for _ in chunks]
         # once others are answered from the cache, the last question reads the transcript alone
         self._n_expected = n_expected
-        self._spent = Decimal(0)
+        self._budget = CallBudget(limit=as_dollars(run.settings.budget_call_usd))
         self._first_sent: float | None = None
 
     async def answer(self, subject: Subject) -> bool:
@@ -678,7 +686,6 @@ class CallScoring:
                 await self._run.store.serve(subject, cached)
                 self._run.report_of(subject.dimension).saved_usd += cached.cost_usd
                 return True
-            spent_before = self._spent
             costs: list[Decimal] = []
             parts = []
             for index, chunk in enumerate(self._chunks):
@@ -687,7 +694,6 @@ class CallScoring:
                 raise RequestError(ErrorKind.STOPPED, "the call's chunks vanished while it was scored; run again")
             checked = merge([part for part, _ in parts])
             self._run.report_of(subject.dimension).add_counts(checked.counts)
-            logger.debug("%s %s spent %s", subject.call_id, subject.dimension, self._spent - spent_before)
             await self._run.store.save(
                 subject,
                 answer=to_stored(checked),
@@ -722,7 +728,7 @@ class CallScoring:
     ) -> tuple[Checked, str]:
         """(what held of the answer, the model that gave it); the parts of a long call are stored one by one."""
         if len(self._chunks) == 1:
-            return await self._ask(subject, index, chunk, outcome=outcome, costs=costs)
+            return await self._ask_or_halve(subject, self._prefixes[0], chunk, outcome=outcome, costs=costs)
         part = Subject(
             call_id=subject.call_id,
             rep_id=subject.rep_id,
@@ -744,7 +750,9 @@ class CallScoring:
             return from_stored(subject.dimension, cached.answer, cached.counts), cached.model
         part_costs: list[Decimal] = []
         try:
-            checked, model = await self._ask(part, index, chunk, outcome=outcome, costs=part_costs)
+            checked, model = await self._ask_or_halve(
+                part, self._prefixes[index], chunk, outcome=outcome, costs=part_costs
+            )
         finally:
             costs.extend(part_costs)
         await self._run.store.save(
@@ -757,21 +765,30 @@ class CallScoring:
         )
         return checked, model
 
+    async def _ask_or_halve(
+        self, subject: Subject, prefix: Prefix, chunk: ChunkText, *, outcome: CacheOutcome, costs: list[Decimal]
+    ) -> tuple[Checked, str]:
+        """Sizes are estimates; where the API says that a text is too long, its halves are asked about."""
+        try:
+            return await self._ask(subject, prefix, chunk, outcome=outcome, costs=costs)
+        except RequestError as failure:
+            halves = halves_of(chunk) if failure.kind is ErrorKind.CONTEXT_EXCEEDED else []
+            if not halves:
+                raise
+        answers = [await self._ask_or_halve(subject, Prefix(), half, outcome=outcome, costs=costs) for half in halves]
+        return merge([checked for checked, _ in answers]), answers[0][1]
+
     async def _ask(
-        self, subject: Subject, index: int, chunk: ChunkText, *, outcome: CacheOutcome, costs: list[Decimal]
+        self, subject: Subject, prefix: Prefix, chunk: ChunkText, *, outcome: CacheOutcome, costs: list[Decimal]
     ) -> tuple[Checked, str]:
         is_shared = self._n_expected > 1
         prompt = self._run.prompt(chunk, subject.dimension, is_shared=is_shared)
-        answer, model = await self._request(
-            prompt, subject, self._prefixes[index], kind="live", outcome=outcome, costs=costs
-        )
+        answer, model = await self._request(prompt, subject, prefix, kind="live", outcome=outcome, costs=costs)
         checked = check(answer, dimension=subject.dimension, evidence=chunk.evidence)
         if needs_repair(checked):
             repair = self._run.prompt(chunk, subject.dimension, is_shared=is_shared, repair=repair_note(checked))
             try:
-                again, _ = await self._request(
-                    repair, subject, self._prefixes[index], kind="repair", outcome=outcome, costs=costs
-                )
+                again, _ = await self._request(repair, subject, prefix, kind="repair", outcome=outcome, costs=costs)
             except RequestError as failure:
                 # the first answer is paid for: what held of it counts, unless it was not complete
                 logger.info("%s %s: no repair: %s", subject.call_id, subject.dimension, failure)
@@ -801,11 +818,9 @@ class CallScoring:
                     prompt, subject, prefix, kind=kind, outcome=outcome, max_tokens=max_tokens, number=n_attempts
                 )
                 costs.append(answered.cost)
-                self._spent += answered.cost
                 return answered.answer, answered.model
             except BilledError as billed:
                 costs.append(billed.cost)
-                self._spent += billed.cost
                 failure = billed.failure
             failures[failure.kind] = failures.get(failure.kind, 0) + 1
             if failure.kind is ErrorKind.TRUNCATED:
@@ -863,12 +878,36 @@ class CallScoring:
                 max_tokens=max_tokens,
                 timeout_s=min(self._run.settings.request_timeout_s, remaining_s),
                 cache_outcome=outcome,
-                spent_on_call=self._spent,
+                budget=self._budget,
                 on_first_event=on_first_event if is_leader else None,
             )
         finally:
             if is_leader and not has_written:
                 prefix.leave()
+
+
+def halves_of(chunk: ChunkText) -> list[ChunkText]:
+    """The chunk in parts of about half its size that overlap as chunks do; none if it is too short to be cut."""
+    turns = tuple(chunk.evidence.turns.values())
+    if len(turns) < SHORTEST_CUT_TURNS:
+        return []
+    lines = [Line(turn.turn_id, row, len(row)) for turn in turns for row in [line(turn)]]
+    size = sum(row.n_tokens for row in lines)
+    windows = list(windows_of(lines, max_tokens=int(size * HALF_WITH_OVERLAP)))
+    if len(windows) < 2:
+        return []
+    return [
+        ChunkText(
+            text="\n".join(row.text for row in window),
+            evidence=replace(
+                chunk.evidence,
+                turns={row.turn_id: chunk.evidence.turns[row.turn_id] for row in window},
+                chunk_index=index,
+                n_chunks=len(windows),
+            ),
+        )
+        for index, window in enumerate(windows)
+    ]
 
 
 def expected_usage(prompt: Prompt, *, position: Position, is_system_warm: bool) -> Usage:

@@ -81,6 +81,18 @@ class Prefix:
 
 
 @dataclass
+class CallBudget:
+    """What one call may cost, requests in flight included."""
+
+    limit: Decimal | None
+    spent: Decimal = Decimal(0)
+    reserved: Decimal = Decimal(0)
+
+    def has_room_for(self, estimate: Decimal) -> bool:
+        return self.limit is None or self.spent + self.reserved + estimate <= self.limit
+
+
+@dataclass
 class Brakes:
     """What ends a run early: a stop that the API caused, or a budget."""
 

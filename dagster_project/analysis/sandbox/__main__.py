@@ -48,7 +48,7 @@ async def serve(options: argparse.Namespace) -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", options.port))
     server = uvicorn.Server(
-        uvicorn.Config(build(options), log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
+        uvicorn.Config(build(options), log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
     )
     running = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started and not running.done():

@@ -1,15 +1,13 @@
 """Bodies and headers that are not answers: errors, models, limits."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from dagster_project.analysis.sandbox.faults import Switch
 from knowledge.models import Model
 
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-# longer than any client waits
-HANG_S = 3600.0
 
 
 class ApiError(Exception):
@@ -47,7 +45,7 @@ def rate_limit_headers() -> dict[str, str]:
     }
 
 
-async def fault_response(switch: Switch, send: Send, request_id: str, *, model: str) -> bool:
+async def fault_response(switch: Switch, receive: Receive, send: Send, request_id: str, *, model: str) -> bool:
     """Answer with the fault; False when the fault lies in the answer itself."""
     retry_after = {"retry-after": f"{switch.retry_after:g}"}
     match switch.kind:
@@ -89,7 +87,9 @@ async def fault_response(switch: Switch, send: Send, request_id: str, *, model: 
         case "invalid":
             raise ApiError(400, "invalid_request_error", "messages: something is wrong with this request")
         case "hang":
-            await asyncio.sleep(HANG_S)
+            # until the caller gives up
+            while (await receive())["type"] != "http.disconnect":
+                continue
             return True
         case "drop_connection":
             # a body shorter than announced makes the server close the connection

@@ -26,6 +26,7 @@ from dagster_project.analysis.sandbox.prompt_cache import (
     count_tokens,
     text_of,
 )
+from dagster_project.analysis.sandbox.reading import SECTION
 from dagster_project.analysis.sandbox.refusals import RefusedError, check_request
 from dagster_project.analysis.sandbox.responses import (
     ApiError,
@@ -98,14 +99,14 @@ class Sandbox:
         try:
             if body is None:
                 raise ApiError(413, "request_too_large", "Request exceeds the maximum size of 32 MB")
-            await self._route(scope, body, send, request_id)
+            await self._route(scope, body, receive, send, request_id)
         except RefusedError as refused:
             await send_json(send, 400, error_body("invalid_request_error", str(refused), request_id), request_id)
         except ApiError as fault:
             body_ = error_body(fault.error_type, fault.message, request_id, code=fault.code)
             await send_json(send, fault.status, body_, request_id, fault.headers)
 
-    async def _route(self, scope: Scope, raw: bytes, send: Send, request_id: str) -> None:
+    async def _route(self, scope: Scope, raw: bytes, receive: Receive, send: Send, request_id: str) -> None:
         method, path = scope["method"], scope["path"].rstrip("/")
         if path == "/_control":
             await self._control(method, raw, send, request_id)
@@ -117,7 +118,7 @@ class Sandbox:
         parts = path.removeprefix("/v1/").split("/")
         match method, parts:
             case "POST", ["messages"]:
-                await self._messages(read_json(raw), send, request_id)
+                await self._messages(read_json(raw), receive, send, request_id)
             case "POST", ["messages", "count_tokens"]:
                 body = read_json(raw)
                 check_request(body, model=self._model(body), is_count=True)
@@ -175,7 +176,7 @@ class Sandbox:
         except ModelError:
             raise ApiError(404, "not_found_error", f"model: {body.get('model')}") from None
 
-    async def _messages(self, body: dict[str, Any], send: Send, request_id: str) -> None:
+    async def _messages(self, body: dict[str, Any], receive: Receive, send: Send, request_id: str) -> None:
         statistics = self.statistics
         statistics.requests["messages"] += 1
         statistics.in_flight += 1
@@ -186,7 +187,7 @@ class Sandbox:
             switch = self._pick_fault(body)
             if switch is not None:
                 statistics.requests[f"fault:{switch.kind}"] += 1
-                if await fault_response(switch, send, request_id, model=model.id):
+                if await fault_response(switch, receive, send, request_id, model=model.id):
                     return
             if body.get("stream"):
                 await self._stream(body, model, switch, send, request_id)
@@ -198,9 +199,11 @@ class Sandbox:
     def _pick_fault(self, body: dict[str, Any]) -> Switch | None:
         if not self.faults.switches:
             return None
-        texts = prompt_texts(body)
-        digest = hashlib.sha256("\x00".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
-        return self.faults.pick(prompt_digest=digest, questions=texts[2])
+        _, transcript, questions = prompt_texts(body)
+        # a correction asks the same question again
+        asked = "\x00".join([transcript, *SECTION.findall(questions)])
+        digest = hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()
+        return self.faults.pick(prompt_digest=digest, questions=questions)
 
     async def _respond(
         self, body: dict[str, Any], model: Model, switch: Switch | None, send: Send, request_id: str

@@ -57,6 +57,9 @@ class Warehouse:
     n_calls: int = 0
     messages: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.connection = psycopg.connect(self.database_url, row_factory=dict_row, autocommit=True)
+
     def add_call(
         self,
         lines: tuple[tuple[str, str], ...] = GOOD_CALL,
@@ -88,10 +91,9 @@ class Warehouse:
             "content_hash": "h",
             **columns,
         }
-        with psycopg.connect(self.database_url) as connection:
-            names = ", ".join(values)
-            holes = ", ".join(["%s"] * len(values))
-            connection.execute(f"insert into raw_gong.calls ({names}) values ({holes})", list(values.values()))
+        names = ", ".join(values)
+        holes = ", ".join(["%s"] * len(values))
+        self.connection.execute(f"insert into raw_gong.calls ({names}) values ({holes})", list(values.values()))
         self.set_transcript(call_id, [(speakers[who], text) for who, text in lines], started=started)
         return call_id
 
@@ -109,21 +111,19 @@ class Warehouse:
     def set_monologues(
         self, call_id: str, monologues: list[dict[str, Any]], *, started: datetime | None = None
     ) -> None:
-        with psycopg.connect(self.database_url) as connection:
-            connection.execute(
-                """
-                insert into raw_gong.transcripts (call_id, started, transcript, content_hash)
-                values (%s, %s, %s, md5(%s))
-                on conflict (call_id) do update
-                set transcript = excluded.transcript, content_hash = excluded.content_hash
-                """,
-                (call_id, started, Jsonb(monologues), json.dumps(monologues)),
-            )
+        self.connection.execute(
+            """
+            insert into raw_gong.transcripts (call_id, started, transcript, content_hash)
+            values (%s, %s, %s, md5(%s))
+            on conflict (call_id) do update
+            set transcript = excluded.transcript, content_hash = excluded.content_hash
+            """,
+            (call_id, started, Jsonb(monologues), json.dumps(monologues)),
+        )
 
     def rows(self, statement: str, *values: Any) -> list[dict[str, Any]]:
-        with psycopg.connect(self.database_url, row_factory=dict_row) as connection:
-            cursor = connection.execute(statement, values)
-            return cursor.fetchall() if cursor.description else []
+        cursor = self.connection.execute(statement, values)
+        return cursor.fetchall() if cursor.description else []
 
     def one(self, statement: str, *values: Any) -> Any:
         (row,) = self.rows(statement, *values)
@@ -212,10 +212,20 @@ def sandbox_with() -> Callable[..., Sandbox]:
 
 
 @pytest.fixture
-def warehouse(database_url: str) -> Warehouse:
-    with psycopg.connect(database_url) as connection:
+def warehouse(module_database_url: str) -> Iterator[Warehouse]:
+    """Emptied for every test: cloning a database for each of a hundred tests takes longer than the tests."""
+    with psycopg.connect(module_database_url) as connection:
         connection.execute(RAW_TABLES)
-    return Warehouse(database_url)
+        connection.execute(
+            """
+            truncate
+                raw_gong.calls, raw_gong.transcripts, analysis.transcript_chunks, analysis.results,
+                analysis.call_results, analysis.requests, analysis.batches, analysis.batch_items
+            """
+        )
+    opened = Warehouse(module_database_url)
+    yield opened
+    opened.connection.close()
 
 
 @pytest.fixture
