@@ -18,6 +18,11 @@ users as (
     select * from {{ ref('int_users_classified') }}
 ),
 
+-- Moments take times and words from the turns: an answer's rows follow when the transcript changes.
+transcripts as (
+    select * from {{ ref('int_transcripts_fingerprinted') }}
+),
+
 -- A later attempt that failed does not take an earlier answer's place.
 ranked as (
     select
@@ -45,8 +50,10 @@ ranked as (
 with_role as (
     select
         ranked.*,
+        transcripts.source_hash as transcript_hash,
         coalesce(users.role, 'other') as role
     from ranked
+    left join transcripts on ranked.call_id = transcripts.call_id
     left join users
         on
             ranked.rep_id = users.rep_id
@@ -84,7 +91,8 @@ hashed as (
             status,
             reason,
             result_key,
-            extract(epoch from result_created_at)
+            extract(epoch from result_created_at),
+            transcript_hash
         )) as source_hash
     from with_role
 )
