@@ -29,7 +29,7 @@ def _sign_in() -> Viewer:
         if not st.user.is_logged_in:
             st.title("Call coach", anchor=False)
             st.markdown("Sign in to see your calls, your team and what is worth talking about this week.")
-            st.button("Sign in", type="primary", icon=":material/login:", on_click=st.login)
+            st.button("Sign in", icon=":material/login:", on_click=st.login)
             st.stop()
         if st.user.get("email_verified") is False:
             raise UnknownViewerError("Your identity provider has not verified your e-mail address.")
@@ -96,28 +96,95 @@ def _choose_whose_eyes(signed_in_as: Viewer) -> None:
 
 
 def _pages(viewer: Viewer) -> dict[str, list[st.Page]]:
+    page = st.Page
     coach = [
-        st.Page(
+        page(
             "app_pages/overview.py",
             title="Overview",
             icon=":material/home:",
             default=True,
             help="What needs you this week: the four dimensions, who is moving, and where to start.",
         ),
-        st.Page(
+        page(
+            "app_pages/queue.py",
+            title="Coaching queue",
+            icon=":material/checklist:",
+            help="The moments that most deserve your time, with the reason. Mark them done or snooze them.",
+        ),
+        page(
             "app_pages/rep.py",
             title="Rep",
             icon=":material/person:",
             help="One rep: trends with their uncertainty, the skill to work on, the latest quoted moments.",
         ),
-        st.Page(
+        page(
             "app_pages/call.py",
             title="Call",
             icon=":material/call:",
             help="One call: who spoke when, what was said, how it was scored and which quotes show it.",
         ),
+        page(
+            "app_pages/reviews.py",
+            title="Weekly reviews",
+            icon=":material/event_note:",
+            help="Drafts for one-to-ones and team meetings, week by week.",
+        ),
     ]
-    return {"Coach": coach}
+    find = [
+        page(
+            "app_pages/search.py",
+            title="Search",
+            icon=":material/search:",
+            help="Calls by words that were said, rep, account, type, score and objection.",
+        ),
+        page(
+            "app_pages/compare.py",
+            title="Compare calls",
+            icon=":material/compare_arrows:",
+            help="Two calls side by side, under the same rubric version.",
+        ),
+    ]
+    team = [
+        page(
+            "app_pages/leaderboard.py",
+            title="Leaderboard",
+            icon=":material/leaderboard:",
+            help="Who others can learn from: tiers and intervals instead of places.",
+        ),
+        page(
+            "app_pages/skills.py",
+            title="Skills",
+            icon=":material/grid_on:",
+            help="Criteria by rep, and the topic for the next training.",
+        ),
+    ]
+    trust = [
+        page(
+            "app_pages/quality.py",
+            title="Judge quality",
+            icon=":material/verified:",
+            help="How far the scores can be trusted: quotes, agreement with people, repeats.",
+        ),
+        page(
+            "app_pages/health.py",
+            title="Pipeline health",
+            icon=":material/monitor_heart:",
+            help="What was loaded and scored, what failed, and how long it took.",
+        ),
+    ]
+    if viewer.sees_a_team:
+        trust.insert(
+            0,
+            page(
+                "app_pages/costs.py",
+                title="Cost and cache",
+                icon=":material/payments:",
+                help="What the analysis costs per call and dimension, and what caching saves.",
+            ),
+        )
+        # off for reps: seeing only oneself is no board, and places are not the point
+        return {"Coach": coach, "Find": find, "Team": team, "Trust": trust}
+    return {"Coach": coach, "Find": find, "Trust": trust}
 
 
 st.set_page_config(page_title="Call coach", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")

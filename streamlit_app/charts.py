@@ -87,7 +87,9 @@ def rep_dimension(calls: Sequence[ScoredCall], weeks: Sequence[TrendWeek]) -> Ch
     return alt.layer(*layers).properties(height=CHART_HEIGHT)
 
 
-def score_range(rows: Sequence[Any], *, value: str, low: str, high: str, label: str) -> Chart | None:
+def score_range(
+    rows: Sequence[Any], *, value: str, low: str, high: str, label: str, middle: float | None = None
+) -> Chart | None:
     """One dot and interval per row, ordered by the dot: how sure one can be is as visible as the value."""
     frame = frame_of(rows)
     if frame.empty or frame[value].isna().all():
@@ -96,6 +98,7 @@ def score_range(rows: Sequence[Any], *, value: str, low: str, high: str, label: 
     order = alt.EncodingSortField(field=value, order="descending")
     y = alt.Y(f"{label}:N", sort=order, title=None, axis=alt.Axis(labelLimit=160))
     x_scale = alt.Scale(domain=SCORE_DOMAIN, nice=False)
+    x_axis = alt.Axis(values=[0, 25, 50, 75, 100])
     base = alt.Chart(frame)
     tooltip = [
         alt.Tooltip(f"{label}:N", title="Rep"),
@@ -104,14 +107,18 @@ def score_range(rows: Sequence[Any], *, value: str, low: str, high: str, label: 
         alt.Tooltip(f"{high}:Q", title="To", format=".1f"),
         alt.Tooltip("n_calls:Q", title="Calls"),
     ]
-    return alt.layer(
+    layers = [
         base.mark_rule(strokeWidth=6, opacity=0.25).encode(
-            y=y, x=alt.X(f"{low}:Q", scale=x_scale, title="Score"), x2=f"{high}:Q", tooltip=tooltip
+            y=y, x=alt.X(f"{low}:Q", scale=x_scale, axis=x_axis, title="Score"), x2=f"{high}:Q", tooltip=tooltip
         ),
         base.mark_point(filled=True, size=90, opacity=1).encode(
-            y=y, x=alt.X(f"{value}:Q", scale=x_scale, title="Score"), tooltip=tooltip
+            y=y, x=alt.X(f"{value}:Q", scale=x_scale, axis=x_axis, title="Score"), tooltip=tooltip
         ),
-    ).properties(height=max(120, 30 * len(frame) + 40))
+    ]
+    if middle is not None:
+        rule = alt.Chart(pd.DataFrame({"middle": [middle]})).mark_rule(strokeDash=[4, 3], opacity=0.7)
+        layers.insert(0, rule.encode(x=alt.X("middle:Q", scale=x_scale, axis=x_axis, title="Score")))
+    return alt.layer(*layers).properties(height=32 * len(frame) + 70)
 
 
 def dimension_order(frame: pd.DataFrame) -> pd.DataFrame:
@@ -178,3 +185,102 @@ def talk_strip(turns: Sequence[Turn], moments: Sequence[Moment], *, speaker_name
             )
         )
     return alt.layer(*layers).properties(height=34 * len(lanes) + 95)
+
+
+def heatmap(frame: pd.DataFrame, *, min_n: int) -> alt.LayerChart | alt.FacetChart:
+    """Criteria by rep; a cell without a number had too few calls."""
+    y = alt.Y("criterion:N", title=None, sort=None, axis=alt.Axis(labelLimit=220))
+    x = alt.X("rep_name:N", title=None, axis=alt.Axis(labelAngle=-35, labelLimit=110, orient="top"))
+    tooltip = [
+        alt.Tooltip("rep_name:N", title="Rep"),
+        alt.Tooltip("criterion:N", title="Criterion"),
+        alt.Tooltip("mean_level:Q", title="Level", format=".2f"),
+        alt.Tooltip("low:Q", title="From", format=".1f"),
+        alt.Tooltip("high:Q", title="To", format=".1f"),
+        alt.Tooltip("n_applicable:Q", title="Calls with an opportunity"),
+    ]
+    known = frame[frame["n_applicable"] >= min_n]
+    base = alt.Chart(frame)
+    cells = base.mark_rect(opacity=0.12).encode(x=x, y=y, color=alt.value("gray"), tooltip=tooltip)
+    levels = (
+        alt.Chart(known)
+        .mark_rect(cornerRadius=3)
+        .encode(
+            x=x,
+            y=y,
+            color=alt.Color("mean_level:Q", scale=alt.Scale(domain=[1, 5]), legend=None),
+            tooltip=tooltip,
+        )
+    )
+    # dark cells need light numbers and the other way round, on either theme
+    number = alt.condition("datum.mean_level > 3.4", alt.value("white"), alt.value("#16212b"))
+    values = (
+        alt.Chart(known)
+        .mark_text(fontSize=13, fontWeight=600, dy=-5)
+        .encode(x=x, y=y, text=alt.Text("mean_level:Q", format=".1f"), color=number)
+    )
+    counts = (
+        alt.Chart(known).mark_text(fontSize=10, dy=9).encode(x=x, y=y, text=alt.Text("n_applicable:Q"), color=number)
+    )
+    return alt.layer(cells, levels, values, counts).properties(height=44 * frame["criterion"].nunique() + 90)
+
+
+def paired_levels(frame: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
+    """Levels of two calls on one line per criterion."""
+    known = frame[frame["level"].notna()]
+    y = alt.Y("criterion:N", title=None, sort=None, axis=alt.Axis(labelLimit=230))
+    x = alt.X(
+        "level:Q",
+        title="Level",
+        scale=alt.Scale(domain=[0.8, 5.2], nice=False),
+        axis=alt.Axis(values=[1, 2, 3, 4, 5], format="d"),
+    )
+    tooltip = ["criterion:N", "call:N", alt.Tooltip("level:Q", title="Level")]
+    between = known.groupby("criterion", as_index=False, sort=False)["level"].agg(["min", "max"])
+    line = alt.Chart(between).mark_rule(opacity=0.4).encode(y=y, x=alt.X("min:Q", title="Level"), x2="max:Q")
+    first = alt.Chart(known[known["call"] == "first"]).mark_point(filled=True, size=110, opacity=0.9)
+    second = alt.Chart(known[known["call"] == "second"]).mark_point(filled=False, size=190, strokeWidth=2.2)
+    return alt.layer(
+        line, first.encode(x=x, y=y, tooltip=tooltip), second.encode(x=x, y=y, tooltip=tooltip)
+    ).properties(height=30 * known["criterion"].nunique() + 70)
+
+
+def cost_by_day(frame: pd.DataFrame) -> alt.Chart:
+    """Dollars per day, sandbox and paid apart."""
+    shown = frame.assign(kind=frame["is_sandbox"].map({True: "sandbox", False: "paid"}))
+    return (
+        alt.Chart(shown)
+        .mark_bar(cornerRadius=2)
+        .encode(
+            x=alt.X(
+                "yearmonthdate(group):T", title=None, axis=alt.Axis(format="%-d %b", labelOverlap=True, grid=False)
+            ),
+            y=alt.Y("cost_usd:Q", title="Dollars", axis=alt.Axis(format="$.2f")),
+            color=alt.Color("kind:N", legend=alt.Legend(title=None, orient="bottom")),
+            tooltip=[
+                alt.Tooltip("group:T", title="Day", format="%-d %b %Y"),
+                alt.Tooltip("kind:N", title="Kind"),
+                alt.Tooltip("cost_usd:Q", title="Cost", format="$.3f"),
+                alt.Tooltip("n_requests:Q", title="Requests"),
+                alt.Tooltip("n_failed:Q", title="Failed"),
+            ],
+        )
+        .properties(height=230)
+    )
+
+
+def health_by_day(frame: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
+    """Eligible calls as bars, scored ones inside them."""
+    x = alt.X("yearmonthdate(day):T", title=None, axis=alt.Axis(format="%-d %b", labelOverlap=True, grid=False))
+    tooltip = [
+        alt.Tooltip("day:T", title="Day", format="%-d %b %Y"),
+        alt.Tooltip("n_eligible_calls:Q", title="Eligible"),
+        alt.Tooltip("n_scored_calls:Q", title="Scored"),
+        alt.Tooltip("n_failed_scores:Q", title="Failed scores"),
+    ]
+    eligible = alt.Chart(frame).mark_bar(opacity=0.3, cornerRadius=2)
+    scored = alt.Chart(frame).mark_bar(cornerRadius=2)
+    return alt.layer(
+        eligible.encode(x=x, y=alt.Y("n_eligible_calls:Q", title="Calls"), tooltip=tooltip),
+        scored.encode(x=x, y=alt.Y("n_scored_calls:Q", title="Calls"), tooltip=tooltip),
+    ).properties(height=220)

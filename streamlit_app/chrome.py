@@ -20,6 +20,7 @@ SANDBOX_HELP = (
     "These scores were made by the offline stand-in that takes Claude's place in the demo. "
     "They show how the product works and say nothing about anyone's skill."
 )
+FLAG_TEXTS = {"True": "on", "False": "off"}
 DISCLAIMER = "Scores are for coaching, not for pay or dismissal."
 
 # Streamlit's Markdown gives these a meaning; what people said must stay what they said.
@@ -192,6 +193,31 @@ def url_choice(
             placeholder=placeholder,
             help=help_text,
         )
+    return current
+
+
+def url_text(label: str, *, name: str, placeholder: str = "", help_text: str | None = None) -> str | None:
+    """A text whose one truth is the URL."""
+    current = url_value(name) or ""
+    key = f"{name}={current}"
+    st.text_input(
+        label,
+        value=current,
+        key=key,
+        on_change=_write_url,
+        args=(name, key, {}, ""),
+        placeholder=placeholder,
+        max_chars=400,
+        help=help_text,
+    )
+    return current.strip() or None
+
+
+def url_flag(label: str, *, name: str, help_text: str | None = None) -> bool:
+    """A switch whose one truth is the URL."""
+    current = url_value(name) == "on"
+    key = f"{name}={current}"
+    st.toggle(label, value=current, key=key, on_change=_write_url, args=(name, key, FLAG_TEXTS, "off"), help=help_text)
     return current
 
 

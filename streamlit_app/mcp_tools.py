@@ -78,6 +78,15 @@ MetricName = Literal[
     "cost_per_scored_call",
     "cache_hit_rate",
     "agreement_with_managers",
+    "interruption_rate",
+    "switches_per_min",
+    "questions_per_hour",
+    "points_to_gain",
+    "priority_points",
+    "saved_against_no_caching",
+    "saved_against_rubric_only",
+    "kappa",
+    "repeat_score_sd",
 ]
 
 RepName = Annotated[str, Field(min_length=1, max_length=200, description="A rep's name, e-mail address or id.")]
@@ -305,6 +314,7 @@ class Meaning(BaseModel):
     title: str
     definition: str
     unit: str
+    grain: str
     when_empty: str
     caution: str
     source: str

@@ -124,12 +124,15 @@ def opinions(moment: Moment) -> None:
         if viewer.sees_a_team and viewer.can_write:
             for verdict, icon in VERDICTS:
                 st.button(
-                    verdict.capitalize(),
-                    icon=icon,
+                    "You agree"
+                    if mine == verdict == "agree"
+                    else "You disagree"
+                    if mine == verdict
+                    else verdict.capitalize(),
+                    icon=":material/check:" if mine == verdict else icon,
                     key=f"{verdict}-{moment.evidence_id}",
                     on_click=judge,
                     args=(moment.evidence_id, verdict),
-                    type="primary" if mine == verdict else "secondary",
                     help="Stored with your name and counted in judge quality. The machine's answer stays as it was.",
                 )
             with st.popover("Note", icon=":material/edit_note:", type="tertiary"):
@@ -224,7 +227,7 @@ elif view == "Transcript":
         st.caption("No transcript has been loaded for this call yet.")
     else:
         st.caption("Highlighted: quoted moments. Solid underline: strength; dashed: to work on.")
-        with st.container(height=640, border=True):
+        with st.container(height=640 if len(turns) > 20 else "content", border=True):
             st.html(transcript_html(turns.rows, moments.rows, focus_turn_id=focus.turn_id if focus else None))
         csv_button(frame_of(turns), f"transcript-{call_id}")
 elif view == "Brief":

@@ -26,6 +26,8 @@ from streamlit_app.queries.scores import RepDimension, dimension_means, dimensio
 from streamlit_app.queries.skills import focus_skill, skills
 from streamlit_app.rubric_texts import criterion_title
 
+ARROWS = {"up": " :green[:material/trending_up:]", "down": " :orange[:material/trending_down:]"}
+
 viewer = current_viewer()
 state = page_head(
     "Overview",
@@ -141,26 +143,25 @@ counts = frame.pivot(
     index=["rep_id", "rep_name", "role", "team_name", "n_calls"], columns="dimension", values="rolling_n"
 )
 dimensions = [dimension for dimension in DIMENSIONS if dimension in table.columns]
-header = st.columns([3, 1, *[1.3] * len(dimensions)], vertical_alignment="bottom", wrap=False)
-header[0].caption("Rep")
-header[1].caption("Calls")
-for column, dimension in zip(header[2:], dimensions, strict=True):
-    column.caption(dimension_title(dimension))
 signals = {(row.rep_id, row.dimension): row for row in rows}
-for rep_id, rep_name, role, _team_name, n_calls in table.index:
-    cells = st.columns([3, 1, *[1.3] * len(dimensions)], vertical_alignment="center", wrap=False)
-    with cells[0]:
-        link_to_rep(rep_id, f"{plain(rep_name)} :gray[{role}]", **({"team": team_id} if team_id else {}))
-    cells[1].markdown(f"{n_calls}")
-    for column, dimension in zip(cells[2:], dimensions, strict=True):
+grid = st.grid(
+    len(dimensions) + 2, min_column_width=104, gap=("xsmall", "small"), wrap=False, vertical_alignment="center"
+)
+with grid.cell(column_span=2):
+    st.caption("Rep")
+for dimension in dimensions:
+    grid.caption(dimension_title(dimension))
+for rep_id, rep_name, role, _, n_calls in table.index:
+    with grid.cell(column_span=2):
+        carried = {"team": team_id} if team_id else {}
+        link_to_rep(rep_id, f"{plain(rep_name)} :gray[{role} · {calls_text(n_calls)}]", **carried)
+    for dimension in dimensions:
         row = signals.get((rep_id, dimension))
         if row is None or row.rolling_score is None:
-            column.markdown(f":gray[– :small[n {row.rolling_n if row else 0}]]")
+            grid.markdown(f":gray[– :small[n {row.rolling_n if row else 0}]]")
         else:
-            arrow = {"up": " :green[:material/trending_up:]", "down": " :orange[:material/trending_down:]"}.get(
-                row.signal, ""
-            )
-            column.markdown(f"**{row.rolling_score:.0f}**{arrow} :gray[:small[n {row.rolling_n}]]")
+            arrow = ARROWS.get(row.signal, "")
+            grid.markdown(f"**{row.rolling_score:.0f}**{arrow} :gray[:small[n {row.rolling_n}]]")
 st.caption(
     "Rolling score over the last ten scored calls. An arrow appears only where the trend is clear; "
     f"a dash means under {MIN_N_SHOW} calls with a score."

@@ -1,0 +1,113 @@
+"""What does it cost, and what does caching save?"""
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from streamlit_app.cached import ask
+from streamlit_app.charts import cost_by_day, frame_of
+from streamlit_app.chrome import calls_text, csv_button, dimension_title, page_head, stop_when_empty, url_choice
+from streamlit_app.queries.costs import costs
+from streamlit_app.queries.metrics import help_for
+from streamlit_app.queries.periods import resolve
+
+page_head("Cost and cache", lead="What the analysis costs, per call and per dimension, and what caching saves.")
+PERIODS = {"last_7_days": "7 days", "last_28_days": "28 days", "last_90_days": "90 days"}
+period = url_choice(
+    "Window",
+    list(PERIODS),
+    name="period",
+    default="last_28_days",
+    what="window",
+    kind="segments",
+    format_func=PERIODS.__getitem__,
+)
+stretch = resolve(period or "last_28_days", today=datetime.now(UTC).date())  # type: ignore[arg-type]
+window = {"since": stretch.since, "until": stretch.until}
+totals = ask(costs, **window, group_by="total")
+stop_when_empty(totals, "No request was made in this window.")
+
+for total in totals:
+    kind = (
+        "Sandbox: what Claude would have charged for the same tokens; nothing was paid."
+        if total.is_sandbox
+        else "Paid."
+    )
+    st.subheader("Sandbox requests" if total.is_sandbox else "Claude requests", anchor=False)
+    st.caption(
+        f"{kind} {stretch.since:%-d %b} to {stretch.until:%-d %b %Y}, {calls_text(total.n_calls_scored)} scored."
+    )
+    monthly = total.cost_usd / stretch.days * 30
+    with st.grid(5, min_column_width=140):
+        st.metric(
+            "Cost",
+            total.cost_usd,
+            format="dollar",
+            border=True,
+            height="stretch",
+            help="All requests, failed and repeated ones included.",
+        )
+        st.metric(
+            "Per scored call",
+            "–" if total.cost_per_scored_call_usd is None else f"${total.cost_per_scored_call_usd:.3f}",
+            border=True,
+            height="stretch",
+            help=help_for("cost_per_scored_call"),
+        )
+        st.metric(
+            "Cache hits",
+            "–" if total.cache_hit_rate is None else f"{total.cache_hit_rate:.0%}",
+            border=True,
+            height="stretch",
+            help=help_for("cache_hit_rate"),
+        )
+        st.metric(
+            "Saved",
+            total.saved_usd,
+            format="dollar",
+            border=True,
+            height="stretch",
+            help=f"{total.n_cached_answers:,} answers were served from the result cache and sent nothing.",
+        )
+        st.metric(
+            "Per month",
+            monthly,
+            format="dollar",
+            border=True,
+            height="stretch",
+            help=f"Cost of the window divided by {stretch.days} days, times 30.",
+        )
+    failed = (
+        f"{total.n_failed:,} of {total.n_requests:,} requests failed."
+        if total.n_failed
+        else f"None of {total.n_requests:,} requests failed."
+    )
+    st.caption(failed)
+
+days = frame_of(ask(costs, **window, group_by="day"))
+st.subheader("Per day", anchor=False)
+st.altair_chart(cost_by_day(days), alt=f"Cost per day over {len(days)} days")
+by_dimension = frame_of(ask(costs, **window, group_by="dimension"))
+by_dimension["group"] = by_dimension["group"].map(dimension_title)
+by_model = frame_of(ask(costs, **window, group_by="model"))
+COLUMNS = {
+    "grouped_by": None,
+    "group": "Group",
+    "is_sandbox": "Sandbox",
+    "n_requests": "Requests",
+    "n_failed": "Failed",
+    "n_cached_answers": "From the result cache",
+    "n_calls_scored": "Calls scored",
+    "input_tokens": st.column_config.NumberColumn("Input tokens", format="compact"),
+    "cache_read_tokens": st.column_config.NumberColumn("Read from cache", format="compact"),
+    "cache_write_tokens": st.column_config.NumberColumn("Written to cache", format="compact"),
+    "output_tokens": st.column_config.NumberColumn("Output tokens", format="compact"),
+    "cost_usd": st.column_config.NumberColumn("Cost", format="$%.2f"),
+    "saved_usd": st.column_config.NumberColumn("Saved", format="$%.2f"),
+    "cost_per_scored_call_usd": st.column_config.NumberColumn("Per scored call", format="$%.4f"),
+    "cache_hit_rate": st.column_config.NumberColumn("Prompt cache hits", format="percent"),
+}
+for title, frame in (("By dimension", by_dimension), ("By model", by_model), ("By day", days)):
+    st.subheader(title, anchor=False)
+    st.dataframe(frame, hide_index=True, column_config=COLUMNS, alt=f"Requests, tokens and cost {title.lower()}")
+    csv_button(frame, f"costs-{title.split()[-1]}")

@@ -1,0 +1,173 @@
+"""Which call, which moment?"""
+
+from datetime import UTC, datetime, timedelta
+
+import streamlit as st
+
+from streamlit_app.cached import ask, current_viewer, database, forget_answers
+from streamlit_app.charts import frame_of
+from streamlit_app.chrome import (
+    csv_button,
+    day_text,
+    dimension_title,
+    link_to_call,
+    link_to_rep,
+    page_head,
+    plain,
+    stop_when_empty,
+    url_choice,
+)
+from streamlit_app.queries.coaching_queue import QueuedMoment, coaching_queue
+from streamlit_app.queries.marks import Mark, mark_moment
+from streamlit_app.queries.metrics import DIMENSIONS
+from streamlit_app.queries.people import list_reps
+from streamlit_app.texts import clock
+
+POINTS = (
+    ("skill_points", "skill gap"),
+    ("recency_points", "recent"),
+    ("deal_points", "deal"),
+    ("sentiment_points", "customer's mood"),
+    ("risk_points", "risk"),
+    ("suggestion_points", "suggestion"),
+)
+SNOOZES = {"1 week": 7, "2 weeks": 14, "4 weeks": 28}
+PAGE_SIZE = 10
+TOASTS: dict[Mark, str] = {
+    "done": "Marked done.",
+    "snoozed": "Comes back on {day}.",
+    "open": "Back in the queue.",
+}
+
+viewer = current_viewer()
+page_head(
+    "Coaching queue",
+    lead="The moments of the last 28 days that most deserve your time, the most rewarding first.",
+)
+
+reps = {rep.rep_id: rep.rep_name for rep in ask(list_reps)}
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    state = url_choice(
+        "State",
+        ["open", "snoozed", "done"],
+        name="state",
+        default="open",
+        what="state",
+        kind="segments",
+        format_func=str.capitalize,
+    )
+    if viewer.sees_a_team:
+        with st.container(width=240):
+            rep_id = url_choice(
+                "Rep",
+                ["all", *reps],
+                name="rep",
+                default="all",
+                what="rep",
+                format_func=lambda option: "All reps" if option == "all" else reps[option],
+            )
+    else:
+        rep_id = "all"
+    with st.container(width=240):
+        dimension = url_choice(
+            "Dimension",
+            ["all", *DIMENSIONS],
+            name="dimension",
+            default="all",
+            what="dimension",
+            format_func=lambda option: "All dimensions" if option == "all" else dimension_title(option),
+        )
+
+filters = {
+    "state": state,
+    "rep_id": None if rep_id == "all" else rep_id,
+    "dimension": None if dimension == "all" else dimension,
+}
+counted = ask(coaching_queue, **filters, limit=1, with_total=True)
+total = counted.total or 0
+EMPTY = {
+    "open": "Nothing is waiting. Snoozed moments come back on their day.",
+    "snoozed": "Nothing is snoozed.",
+    "done": "Nothing has been marked done yet.",
+}
+stop_when_empty(counted, EMPTY[state or "open"])
+n_pages = -(-total // PAGE_SIZE)
+
+
+def put(moment_id: str, mark: Mark, days: int | None = None) -> None:
+    until = (datetime.now(UTC) + timedelta(days=days)).date() if days else None
+    note = st.session_state.get(f"queue-note-{moment_id}")
+    mark_moment(database(), viewer, moment_id, mark=mark, snoozed_until=until, note=note)
+    forget_answers()
+    st.toast(
+        {"done": "Marked done.", "snoozed": f"Comes back on {day_text(until)}.", "open": "Back in the queue."}[mark]
+    )
+
+
+def actions(moment: QueuedMoment) -> None:
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        link_to_call(moment.call_id, "Open the moment", moment=moment.moment_id, icon=":material/play_arrow:")
+        if not viewer.can_write:
+            return
+        if moment.state == "open":
+            st.button(
+                "Done",
+                icon=":material/check:",
+                key=f"done-{moment.moment_id}",
+                on_click=put,
+                args=(moment.moment_id, "done"),
+            )
+            with st.popover("Snooze", icon=":material/snooze:"):
+                for label, days in SNOOZES.items():
+                    st.button(
+                        label,
+                        key=f"snooze-{days}-{moment.moment_id}",
+                        on_click=put,
+                        args=(moment.moment_id, "snoozed", days),
+                        width="stretch",
+                    )
+            with st.popover("Note", icon=":material/edit_note:", type="tertiary"):
+                st.text_area(
+                    "Note",
+                    key=f"queue-note-{moment.moment_id}",
+                    max_chars=2_000,
+                    placeholder="Stored with your next click on done or snooze.",
+                )
+        else:
+            st.button(
+                "Put back",
+                icon=":material/undo:",
+                key=f"open-{moment.moment_id}",
+                on_click=put,
+                args=(moment.moment_id, "open"),
+            )
+
+
+page_number = st.pagination(n_pages, key=f"queue-page-{state}-{rep_id}-{dimension}") if n_pages > 1 else 1
+moments = ask(coaching_queue, **filters, limit=PAGE_SIZE, offset=(page_number - 1) * PAGE_SIZE)
+st.caption(f"{total} {state} moments. Points add up what each moment is worth; hover over them for the parts.")
+for moment in moments:
+    parts = ", ".join(f"{title} {getattr(moment, name):.0f}" for name, title in POINTS if getattr(moment, name))
+    with st.container(border=True, gap="xsmall"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            link_to_rep(moment.rep_id, f"**{plain(moment.rep_name)}**")
+            st.badge(f"{moment.priority_points:.0f} points", color="blue", help=f"Out of 100: {parts}.")
+            st.caption(
+                f"{dimension_title(moment.dimension)} · {plain(moment.criterion_title or moment.criterion_id)} · "
+                f"{plain(moment.call_title or moment.call_id)}, {day_text(moment.started_at)} at "
+                f"{clock(moment.start_ms)}",
+                width="content",
+            )
+        st.markdown(f"“{plain(moment.quote)}”")
+        if moment.suggestion:
+            st.markdown(f":material/lightbulb: Try: {plain(moment.suggestion)}")
+        if moment.reason:
+            st.caption(plain(moment.reason))
+        if moment.state != "open":
+            until = f" until {day_text(moment.snoozed_until)}" if moment.state == "snoozed" else ""
+            st.caption(
+                f"{moment.state.capitalize()}{until} by {plain(moment.marked_by or '')} "
+                f"on {day_text(moment.marked_at)}" + (f": {plain(moment.note)}" if moment.note else "")
+            )
+        actions(moment)
+csv_button(frame_of(ask(coaching_queue, **filters, limit=1_000)), f"coaching-queue-{state}")

@@ -1,0 +1,58 @@
+"""What goes into the next one-to-one?"""
+
+import streamlit as st
+
+from streamlit_app.cached import ask
+from streamlit_app.chrome import day_text, moment_text, page_head, plain, stop_when_empty, url_choice
+from streamlit_app.queries.reviews import weekly_reviews
+
+KINDS = {"rep": "Rep", "team": "Team", "leadership": "Leadership"}
+
+page_head(
+    "Weekly reviews", lead="Drafts for conversations, one per rep, team and leadership. Edit before you use them."
+)
+reviews = ask(weekly_reviews)
+stop_when_empty(reviews, "No review has been written yet. They are made every Monday, or with `call-coach review`.")
+
+weeks = list(dict.fromkeys(review.week_start.isoformat() for review in reviews))
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(width=220):
+        week = url_choice(
+            "Week",
+            weeks,
+            name="week",
+            default=weeks[0],
+            what="week",
+            format_func=lambda start: f"Week of {start}",
+        )
+    of_week = [review for review in reviews if review.week_start.isoformat() == week]
+    with st.container(width=320):
+        listed = {review.review_id: f"{KINDS[review.kind]}: {review.recipient_name}" for review in of_week}
+        review_id = url_choice(
+            "Review",
+            list(listed),
+            name="review",
+            default=next(iter(listed), None),
+            what="review of this week",
+            format_func=listed.__getitem__,
+        )
+review = next((review for review in of_week if review.review_id == review_id), None)
+if review is None:
+    st.info("There is no review of this week for the people you may see.", icon=":material/inbox:")
+    st.stop()
+st.caption(
+    f"{plain(review.subject)} · written {moment_text(review.rendered_at)} · week of {day_text(review.week_start)} · "
+    + (f"delivered {review.n_delivered} times" if review.n_delivered else "not delivered")
+    + (f", {review.n_failed} deliveries failed" if review.n_failed else "")
+)
+with st.container(border=True):
+    st.markdown(review.markdown)
+st.download_button(
+    "Download Markdown",
+    review.markdown,
+    file_name=f"review-{review.review_id}.md",
+    mime="text/markdown",
+    icon=":material/download:",
+    type="tertiary",
+    on_click="ignore",
+)

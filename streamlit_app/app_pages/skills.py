@@ -1,0 +1,128 @@
+"""What should the team practise?"""
+
+import streamlit as st
+
+from streamlit_app.cached import ask, current_viewer
+from streamlit_app.charts import frame_of, heatmap
+from streamlit_app.chrome import (
+    calls_text,
+    csv_button,
+    dimension_title,
+    link_to_rep,
+    page_head,
+    plain,
+    stop_when_empty,
+    url_choice,
+)
+from streamlit_app.queries.metrics import DIMENSIONS, MIN_N_SHOW, help_for
+from streamlit_app.queries.people import list_teams
+from streamlit_app.queries.skills import skills
+from streamlit_app.rubric_texts import criterion_title
+
+viewer = current_viewer()
+page_head("Skills", lead="Criteria by rep: what the team does reliably, and the topic for the next training.")
+teams = {team.team_id: team.team_name for team in ask(list_teams)}
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    dimension = url_choice(
+        "Dimension",
+        ["all", *DIMENSIONS],
+        name="dimension",
+        default="all",
+        what="dimension",
+        kind="segments",
+        format_func=lambda option: "All" if option == "all" else dimension_title(option),
+    )
+    window = url_choice(
+        "Window",
+        ["28", "90"],
+        name="window",
+        default="90",
+        what="window",
+        kind="segments",
+        format_func=lambda days: f"{days} days",
+    )
+    if len(teams) > 1:
+        with st.container(width=240):
+            team_id = url_choice(
+                "Team",
+                ["all", *teams],
+                name="team",
+                default="all",
+                what="team",
+                format_func=lambda option: "All teams" if option == "all" else teams[option],
+            )
+    else:
+        team_id = "all"
+rows = ask(
+    skills,
+    window_days=int(window or 90),
+    team_id=None if team_id == "all" else team_id,
+    dimension=None if dimension == "all" else dimension,
+)
+stop_when_empty(rows, "No criterion was scored in this window.")
+
+frame = frame_of(rows)
+frame["criterion"] = [row.criterion_title or criterion_title(row.criterion_id) for row in rows]
+known = frame[frame["mean_level"].notna()]
+if not known.empty:
+    weighted = known.assign(level_calls=known["mean_level"] * known["n_applicable"])
+    sums = weighted.groupby(["dimension", "criterion_id", "criterion"], as_index=False)[
+        ["level_calls", "n_applicable"]
+    ].sum()
+    sums["mean_level"] = sums["level_calls"] / sums["n_applicable"]
+    weakest = sums.sort_values(["mean_level", "criterion_id"]).iloc[0]
+    st.markdown(
+        f"**Topic for training:** {plain(weakest['criterion'])} :gray[({dimension_title(weakest['dimension'])})], "
+        f"level **{weakest['mean_level']:.1f}** of 5 over {calls_text(int(weakest['n_applicable']))} in {window} days.",
+        help=help_for("criterion_level"),
+    )
+st.caption(
+    "Mean level per criterion and rep, from 1 (pale) to 5 (strong); the number below is n. "
+    f"Empty: under {MIN_N_SHOW} calls with an opportunity."
+)
+for name in [name for name in DIMENSIONS if name in set(frame["dimension"])]:
+    part = frame[frame["dimension"] == name]
+    st.subheader(dimension_title(name), anchor=False)
+    st.altair_chart(
+        heatmap(part, min_n=MIN_N_SHOW),
+        alt=f"{dimension_title(name)}: mean level of each criterion for {part['rep_name'].nunique()} reps",
+    )
+with st.expander("As a table"):
+    st.dataframe(
+        frame[
+            [
+                "rep_name",
+                "role",
+                "dimension",
+                "criterion",
+                "mean_level",
+                "low",
+                "high",
+                "n_applicable",
+                "role_mean_level",
+                "points_to_gain",
+                "rubric_version",
+            ]
+        ],
+        hide_index=True,
+        alt="Mean level per rep and criterion",
+        column_config={
+            "rep_name": st.column_config.TextColumn("Rep", pinned=True),
+            "role": "Role",
+            "dimension": "Dimension",
+            "criterion": "Criterion",
+            "mean_level": st.column_config.NumberColumn("Level", format="%.1f", help=help_for("criterion_level")),
+            "low": st.column_config.NumberColumn("From", format="%.1f"),
+            "high": st.column_config.NumberColumn("To", format="%.1f"),
+            "n_applicable": "n",
+            "role_mean_level": st.column_config.NumberColumn("Mean of the role", format="%.1f"),
+            "points_to_gain": st.column_config.NumberColumn(
+                "Points to gain", format="%.1f", help="What a level of 5 would add to the dimension score."
+            ),
+            "rubric_version": "Rubric",
+        },
+    )
+    csv_button(frame, f"skills-{window}")
+with st.container(horizontal=True, gap="small"):
+    for rep_id, rep_name in dict(zip(frame["rep_id"], frame["rep_name"], strict=True)).items():
+        link_to_rep(rep_id, plain(rep_name))
