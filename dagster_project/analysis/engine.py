@@ -30,6 +30,7 @@ from dagster_project.analysis.claude import (
     Usage,
     wait_before_retry,
 )
+from dagster_project.analysis.costs import EXPECTED_OUTPUT_TOKENS, Position, cost_usd, usage_of
 from dagster_project.analysis.knowledge_base import KnowledgeBase, load_knowledge_base
 from dagster_project.analysis.limits import Question, question_of
 from dagster_project.analysis.prompts import Prompt, questions_text, system_text, transcript_text
@@ -38,7 +39,6 @@ from dagster_project.analysis.results import (
     CacheOutcome,
     ResultStore,
     Subject,
-    cost_usd,
     result_key,
 )
 from dagster_project.analysis.scheduling import FOLLOWER, LEADER, Brakes, CallBudget, Prefix, Slots
@@ -64,13 +64,10 @@ from dagster_project.analysis.transcripts import line, turns_of_lines
 
 logger = logging.getLogger(__name__)
 
-# what an answer is expected to take before anything is known; the reference call's figure
-EXPECTED_OUTPUT_TOKENS = 1_500
 # a text of a few turns that is too long has another fault
 SHORTEST_CUT_TURNS = 8
 HALF_WITH_OVERLAP = 0.6
 
-Position = Literal["leader", "follower", "single"]
 Progress = Callable[[str], None]
 
 
@@ -401,6 +398,7 @@ class Run:
         self._n_calls = 0
         self._n_done = 0
         self._reported_at = monotonic()
+        self.started_at = datetime.now(UTC)
 
     async def score(self, work: Sequence[CallWork]) -> None:
         """All calls, at most as many at once as there are slots, so that memory does not grow with their number."""
@@ -518,7 +516,16 @@ class Run:
 
     def estimate(self, prompt: Prompt, position: Position) -> Decimal:
         """What a request is expected to cost, before it is sent."""
-        return self.price_of(expected_usage(prompt, position=position, is_system_warm=self._system_prefix.is_warm))
+        return self.price_of(
+            usage_of(
+                system=claude_tokens(len(prompt.system)),
+                transcript=claude_tokens(len(prompt.transcript)),
+                questions=claude_tokens(len(prompt.questions)),
+                output=EXPECTED_OUTPUT_TOKENS,
+                position=position,
+                is_system_warm=self._system_prefix.is_warm,
+            )
+        )
 
     def refuse_if_stopped(self) -> None:
         if self._brakes.stop_reason is not None:
@@ -712,10 +719,13 @@ class CallScoring:
             await self._run.store.release(key)
 
     async def _look_up(self, key: str) -> tuple[CachedResult | None, CacheOutcome]:
-        if self._run.is_forced:
-            return None, "forced"
         usable, expired = await self._run.store.find([key])
-        return usable.get(key), "expired" if key in expired else "miss"
+        cached = usable.get(key)
+        if self._run.is_forced:
+            # asked anew by this very run: a call with the same transcript need not ask once more
+            is_new = cached is not None and cached.created_at >= self._run.started_at
+            return cached if is_new else None, "forced"
+        return cached, "expired" if key in expired else "miss"
 
     async def _answer_chunk(
         self,
@@ -908,16 +918,3 @@ def halves_of(chunk: ChunkText) -> list[ChunkText]:
         )
         for index, window in enumerate(windows)
     ]
-
-
-def expected_usage(prompt: Prompt, *, position: Position, is_system_warm: bool) -> Usage:
-    system = claude_tokens(len(prompt.system))
-    transcript = claude_tokens(len(prompt.transcript))
-    is_follower = position == "follower"
-    return Usage(
-        input=claude_tokens(len(prompt.questions)) + (0 if prompt.is_transcript_shared else transcript),
-        cache_read=(system if is_system_warm or is_follower else 0) + (transcript if is_follower else 0),
-        cache_write_1h=0 if is_system_warm or is_follower else system,
-        cache_write_5m=transcript if position == "leader" and prompt.is_transcript_shared else 0,
-        output=EXPECTED_OUTPUT_TOKENS,
-    )

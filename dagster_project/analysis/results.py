@@ -20,11 +20,11 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
-from dagster_project.analysis.claude import Attempt, ErrorKind, Usage
+from dagster_project.analysis.claude import Attempt, ErrorKind
+from dagster_project.analysis.costs import Position
 from dagster_project.analysis.limits import Question
 from dagster_project.analysis.schema import clean
 from dagster_project.analysis.scoring import Counts
-from knowledge.models import Price
 
 logger = logging.getLogger(__name__)
 
@@ -77,17 +77,6 @@ def result_key(
         chunk_index,
     ]
     return hashlib.sha256(json.dumps(material).encode()).hexdigest()
-
-
-def cost_usd(usage: Usage, price: Price, *, is_batch: bool = False) -> Decimal:
-    dollars = (
-        usage.input * price.input
-        + usage.output * price.output
-        + usage.cache_write_5m * price.cache_write_5m
-        + usage.cache_write_1h * price.cache_write_1h
-        + usage.cache_read * price.cache_read
-    ) / 1_000_000
-    return dollars * price.batch_multiplier if is_batch else dollars
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,7 +372,7 @@ class ResultStore:
         subject: Subject,
         *,
         kind: Literal["live", "batch", "repair"],
-        position: Literal["leader", "follower", "single"],
+        position: Position,
         attempt_number: int,
         cache_outcome: CacheOutcome,
     ) -> tuple[str, datetime]:

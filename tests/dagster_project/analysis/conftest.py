@@ -269,3 +269,13 @@ class Analysis:
 @pytest.fixture
 def analysis(warehouse: Warehouse, sandbox: Sandbox, settings_for: Callable[..., AnalysisSettings]) -> Analysis:
     return Analysis(warehouse, sandbox, settings_for(sandbox.url))
+
+
+@pytest.fixture
+def monday() -> date:
+    return MONDAY
+
+
+@pytest.fixture
+def dimensions() -> tuple[str, ...]:
+    return DIMENSIONS
