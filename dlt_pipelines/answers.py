@@ -14,19 +14,20 @@ def parse(body: bytes) -> Any:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         # orjson refuses half a surrogate pair; the standard parser lets it through to be repaired here
-        value = _clean(json.loads(body))
+        value = clean(json.loads(body))
     if b"\\u0000" in body:
-        value = _clean(value)
+        value = clean(value)
     return value
 
 
-def _clean(value: Any) -> Any:
+def clean(value: Any) -> Any:
+    """The same value without NUL characters and lone surrogates."""
     if isinstance(value, str):
         return value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, list):
-        return [_clean(item) for item in value]
+        return [clean(item) for item in value]
     if isinstance(value, dict):
-        return {_clean(key): _clean(item) for key, item in value.items()}
+        return {clean(key): clean(item) for key, item in value.items()}
     return value
 
 

@@ -46,8 +46,8 @@ class Bookkeeping:
             "attempts integer not null default 1, gave_up_at timestamptz, primary key (kind, key))",
             f"create table if not exists {schema}._days "
             "(stream text, day date, read_at timestamptz not null, primary key (stream, day))",
-            f"create table if not exists {schema}._imported "
-            "(call_id text primary key, path text not null, imported_at timestamptz not null default now())",
+            f"create table if not exists {schema}._imports (kind text, key text, path text not null, "
+            "imported_at timestamptz not null default now(), primary key (kind, key))",
         ):
             connection.execute(statement)
         row = connection.execute("select to_regclass('ops.dead_letters'), to_regclass('ops.tombstones')").fetchone()
@@ -121,6 +121,27 @@ class Bookkeeping:
             f"insert into {self._schema}._days values (%s, %s, %s) "  # noqa: S608
             "on conflict (stream, day) do update set read_at = excluded.read_at",
             [stream, day, at],
+        )
+
+    def imported(self, kind: str, key: str, path: str) -> None:
+        """Remember what came from a file: that the API does not show it means nothing."""
+        self._connection.execute(
+            f"insert into {self._schema}._imports (kind, key, path) values (%s, %s, %s) "  # noqa: S608
+            "on conflict (kind, key) do update set path = excluded.path, imported_at = now()",
+            [kind, key, path],
+        )
+
+    def imported_users(self) -> frozenset[str]:
+        rows = self._connection.execute(
+            f"select key from {self._schema}._imports where kind = 'user'"  # noqa: S608
+        ).fetchall()
+        return frozenset(row[0] for row in rows)
+
+    def forget_imports(self, kind: str, keys: Sequence[str]) -> None:
+        """What the API shows too is the API's from now on."""
+        self._connection.execute(
+            f"delete from {self._schema}._imports where kind = %s and key = any(%s)",  # noqa: S608
+            [kind, list(keys)],
         )
 
     def dead_letter(self, *, stream: str, key: str, payload: Any, error: str, status: str = "open") -> bool:

@@ -214,6 +214,7 @@ def load_package(*, database_url: str, dataset: str, pipeline: str, tables: Sequ
         disposition: Any = "merge"
         if files.table.has_history:
             disposition = {"disposition": "merge", "strategy": "scd2", "row_version_column_name": "content_hash"}
+            # without a merge key scd2 would end every row that a package does not hold
         columns: Any = [
             {"name": name, "data_type": column_type, "nullable": name not in files.table.key}
             for name, column_type in files.columns.items()
@@ -229,6 +230,7 @@ def load_package(*, database_url: str, dataset: str, pipeline: str, tables: Sequ
             name=files.table.name,
             write_disposition=disposition,
             primary_key=None if files.table.has_history else files.table.key,
+            merge_key=files.table.key if files.table.has_history else None,
             columns=columns,
             max_table_nesting=0,
             schema_contract={"tables": "evolve", "columns": "evolve", "data_type": "freeze"},
@@ -293,11 +295,16 @@ def stored_hashes(
     return dict(connection.execute(query, [list(keys)]).fetchall())
 
 
-def mark_deleted(connection: psycopg.Connection, *, dataset: str, table: Table, keys: Sequence[str]) -> None:
-    """Mark rows of a table with a single key column as gone from the source."""
+def mark_gone(connection: psycopg.Connection, *, dataset: str, table: Table, keys: Sequence[str]) -> None:
+    """Mark rows of a table with a single key column as gone from the source: history ends, other rows are flagged."""
+    change = (
+        "_dlt_valid_to = now() where _dlt_valid_to is null"
+        if table.has_history
+        else "is_deleted = true, loaded_at = now() where not is_deleted"
+    )
     connection.execute(
-        sql.SQL("update {table} set is_deleted = true, loaded_at = now() where {key} = any(%s)").format(
-            table=sql.Identifier(dataset, table.name), key=sql.Identifier(table.key[0])
+        sql.SQL("update {table} set {change} and {key} = any(%s)").format(
+            table=sql.Identifier(dataset, table.name), change=sql.SQL(change), key=sql.Identifier(table.key[0])
         ),
         [list(keys)],
     )

@@ -195,7 +195,13 @@ class CallLoader:
         return received
 
     def _call_settler(self, call_ids: Sequence[str]) -> Callable[[], None]:
-        return lambda: self._session.books.paid("call", call_ids)
+        def settle() -> None:
+            books = self._session.books
+            books.paid("call", call_ids)
+            books.resolve_dead_letters(stream="calls", keys=call_ids)
+            books.forget_imports("call", call_ids)
+
+        return settle
 
     # what must stay out
 
@@ -249,7 +255,7 @@ class CallLoader:
         """Calls of the window that are stored and came from Gong's API."""
         rows = self._session.connection.execute(
             "select id from raw_gong.calls as c where started >= %s and started < %s and not is_deleted "
-            "and not exists (select from raw_gong._imported as i where i.call_id = c.id)",
+            "and not exists (select from raw_gong._imports as i where i.kind = 'call' and i.key = c.id)",
             [begin, end],
         ).fetchall()
         return {row[0] for row in rows}
@@ -390,7 +396,7 @@ class CallLoader:
             rows = session.connection.execute(
                 "select started from raw_gong.calls where id = any(%s)", [deleted]
             ).fetchall()
-            destination.mark_deleted(session.connection, dataset=session.dataset, table=tables.CALLS, keys=deleted)
+            destination.mark_gone(session.connection, dataset=session.dataset, table=tables.CALLS, keys=deleted)
             session.written["calls"] += len(deleted)
             for (started,) in rows:
                 session.mark_week(started)
@@ -513,7 +519,8 @@ class CallLoader:
         """Transcripts of the known calls of a span, without reading the calls."""
         rows = self._session.connection.execute(
             "select id, started from raw_gong.calls where started >= %s and started < %s and not is_deleted "
-            "and not exists (select from raw_gong._imported as i where i.call_id = calls.id) order by started",
+            "and not exists (select from raw_gong._imports as i where i.kind = 'call' and i.key = calls.id) "
+            "order by started",
             [plan.begin, plan.end],
         ).fetchall()
         for batch in _batches(rows, IDS_PER_REQUEST):

@@ -41,7 +41,11 @@ def load_snapshot(session: Session, client: GongClient, snapshot: Snapshot) -> N
     """Write what changed since the last snapshot, and end or mark what is gone."""
     table, stream = snapshot.table, snapshot.table.name
     rows, n_announced = _read(session, client, snapshot)
-    stored = session.stored_hashes(table)
+    imported: frozenset[str] = frozenset()
+    if table is tables.USERS:
+        session.books.forget_imports("user", list(rows))
+        imported = session.books.imported_users()
+    stored = {key: value for key, value in session.stored_hashes(table).items() if key not in imported}
     n_received = session.read[stream]
     is_short = n_announced is not None and n_received < n_announced
     if is_short or (not rows and stored):
@@ -59,12 +63,9 @@ def load_snapshot(session: Session, client: GongClient, snapshot: Snapshot) -> N
         return
     changed = [key for key, content_hash in fresh.items() if stored.get(key) != content_hash]
     gone = sorted(stored.keys() - fresh.keys())
-    # history is computed from the whole list, everything else from what changed
-    written = list(fresh) if table.has_history else changed
-    for key in written:
+    for key in changed:
         session.write(table, rows[key])
-    session.written[stream] += len(changed) - len(written)
-    if gone and table.has_deletes:
+    if gone:
         session.after_commit(_marker(session, table, gone))
         session.written[stream] += len(gone)
     session.on_progress(f"{stream}: {len(rows)} known, {len(changed)} new or changed, {len(gone)} gone")
@@ -116,4 +117,4 @@ def _workspace_ids(client: GongClient, stream: str) -> list[str]:
 
 
 def _marker(session: Session, table: Table, keys: list[str]) -> Callable[[], None]:
-    return lambda: destination.mark_deleted(session.connection, dataset=session.dataset, table=table, keys=keys)
+    return lambda: destination.mark_gone(session.connection, dataset=session.dataset, table=table, keys=keys)

@@ -1,3 +1,4 @@
+import functools
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -166,10 +167,7 @@ def settings(gong_url: str) -> GongSettings:
 
 @pytest.fixture
 def load_gong(database_url: str, settings: GongSettings) -> Callable[..., LoadReport]:
-    def run(**arguments: Any) -> LoadReport:
-        return load(**{"database_url": database_url, "settings": settings, **arguments})
-
-    return run
+    return functools.partial(load, database_url=database_url, settings=settings)
 
 
 @pytest.fixture
