@@ -72,8 +72,10 @@ class Warehouse:
 
 
 @pytest.fixture
-def warehouse(database_url: str) -> Iterator[Warehouse]:
-    with psycopg.connect(database_url, autocommit=True) as connection:
+def warehouse(module_database_url: str) -> Iterator[Warehouse]:
+    with psycopg.connect(module_database_url, autocommit=True) as connection:
+        connection.execute("drop schema if exists raw_gong cascade")
+        connection.execute("truncate ops.webhook_inbox, ops.analysis_requests, ops.dead_letters, analysis.call_results")
         connection.execute(SOURCE_TABLES)
         yield Warehouse(connection)
 

@@ -85,14 +85,14 @@ def test_a_batch_is_bounded_and_the_rest_comes_next(warehouse: Any) -> None:
     assert len(second.call_ids) == 3
 
 
-def test_two_sensors_at_once_never_take_the_same_event(database_url: str, warehouse: Any) -> None:
+def test_two_sensors_at_once_never_take_the_same_event(module_database_url: str, warehouse: Any) -> None:
     for n in range(60):
         warehouse.announce(str(n), started=f"2026-0{1 + n % 9}-12T10:00:00Z")
     events.unpack(warehouse.connection)
     barrier, taken = threading.Barrier(3), []
 
     def take() -> None:
-        with psycopg.connect(database_url) as connection:
+        with psycopg.connect(module_database_url) as connection:
             barrier.wait()
             taken.extend(events.claim(connection, first_week=date(2024, 1, 1), now=NOW))
 
@@ -105,8 +105,8 @@ def test_two_sensors_at_once_never_take_the_same_event(database_url: str, wareho
     assert len(ids) == len(set(ids)) == 60
 
 
-def test_an_event_committed_late_with_a_lower_id_is_not_skipped(database_url: str, warehouse: Any) -> None:
-    with psycopg.connect(database_url) as slow:
+def test_an_event_committed_late_with_a_lower_id_is_not_skipped(module_database_url: str, warehouse: Any) -> None:
+    with psycopg.connect(module_database_url) as slow:
         slow.execute(
             "insert into ops.webhook_inbox (endpoint, event_key, scheme, body, body_sha256) "
             "values ('gong', 'slow', 'hmac', %s, 'x')",
