@@ -184,10 +184,7 @@ class ClaudeClient:
         message = await self._sdk.messages.create(**parameters)
         attempt.first_event_ms = attempt.elapsed_ms()
         attempt.api_request_id = getattr(message, "_request_id", None)
-        attempt.model = str(message.model)
-        attempt.usage = read_usage(message.usage)
-        attempt.stop_reason = message.stop_reason
-        attempt.text = "".join(block.text for block in message.content or () if block.type == "text")
+        read_message(message, attempt)
 
     async def _stream(
         self, parameters: Mapping[str, Any], attempt: Attempt, on_first_event: Callable[[], None]
@@ -218,6 +215,15 @@ class ClaudeClient:
         attempt.text = "".join(parts)
         if not is_complete:
             raise RequestError(ErrorKind.STREAM_CUT, "the stream ended before the answer did")
+
+
+def read_message(message: Any, attempt: Attempt) -> None:
+    """Usage first: whatever is wrong with the rest, it was billed."""
+    attempt.model = str(message.model)
+    attempt.usage = read_usage(message.usage)
+    attempt.stop_reason = message.stop_reason
+    # a thinking block may come first: text is selected by type, never by place
+    attempt.text = "".join(block.text for block in message.content or () if block.type == "text")
 
 
 def read_usage(usage: Any) -> Usage:

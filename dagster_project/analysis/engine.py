@@ -78,6 +78,8 @@ class DimensionReport:
     calls: int = 0
     # standing before the run: nothing was looked up or sent
     unchanged: int = 0
+    # handed in as a batch, and not to be paid for twice
+    waiting_in_batch: int = 0
     scored: int = 0
     cache_hits: int = 0
     requests: int = 0
@@ -199,6 +201,14 @@ STANDING = """
 """
 
 
+# a batch ends within a day; what waits longer is lost, and asked for again
+WAITING = """
+    select unnest(result_keys) as result_key
+    from analysis.batch_items
+    where status = 'waiting' and updated_at > now() - interval '25 hours'
+"""
+
+
 async def find_work(
     connection: AsyncConnection[dict[str, Any]],
     *,
@@ -222,6 +232,7 @@ async def find_work(
     if not is_forced:
         rows = await (await connection.execute(STANDING, scope)).fetchall()
         standing = {(row["call_id"], row["dimension"]): row["attempted_key"] for row in rows}
+    waiting = {row["result_key"] for row in await (await connection.execute(WAITING)).fetchall()}
     reports = {dimension: DimensionReport() for dimension in dimensions}
     work = []
     for row in calls:
@@ -233,6 +244,9 @@ async def find_work(
             reports[dimension].calls += 1
             if standing.get((row["call_id"], dimension)) == key:
                 reports[dimension].unchanged += 1
+                continue
+            if key in waiting:
+                reports[dimension].waiting_in_batch += 1
                 continue
             missing.append(
                 Subject(

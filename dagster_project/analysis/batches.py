@@ -1,0 +1,509 @@
+"""Half the price for answers that may take a day: backfills and rubric re-runs through the Message Batches API.
+
+    submit    the same set difference -> one request per call, all its missing dimensions in one -> analysis.batches
+    collect   ended batches: each answer checked and stored as a live one, in any order -> batch deleted at Claude
+    live      what errored, expired, was canceled or did not hold is scored live by the next `score_weeks`
+
+Answers of a batch stand under the same keys as live ones. Prompts and answers of a batch stay with the vendor until the
+batch is deleted, up to 29 days otherwise: that is why batches are opt-in and `collect` deletes.
+"""
+
+import logging
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import anthropic
+
+from dagster_project.analysis.claude import (
+    Attempt,
+    ClaudeClient,
+    ErrorKind,
+    RequestError,
+    check_stop_reason,
+    classify,
+    read_message,
+)
+from dagster_project.analysis.costs import cost_usd
+from dagster_project.analysis.engine import CallWork, ChunkText, find_work, read_chunks
+from dagster_project.analysis.knowledge_base import KnowledgeBase, load_knowledge_base
+from dagster_project.analysis.limits import Question, question_of
+from dagster_project.analysis.prompts import Prompt, questions_text, system_text, transcript_text
+from dagster_project.analysis.results import ResultStore, Subject, result_key
+from dagster_project.analysis.scoring import check, parse_answer, require_complete, to_stored
+from dagster_project.analysis.settings import AnalysisSettings
+
+logger = logging.getLogger(__name__)
+
+# the API takes 100,000 requests or 256 MB; smaller batches end sooner and lose less when one is lost
+MAX_REQUESTS = 2_000
+MAX_CHARACTERS = 60_000_000
+# the ledger's dimension of a request that asks for several
+JOINT = "joint"
+
+
+@dataclass
+class SubmitReport:
+    """What was handed in; calls that need several chunks are left to a live run."""
+
+    batches: list[str] = field(default_factory=list)
+    requests: int = 0
+    served_from_cache: int = 0
+    left_for_live: int = 0
+    messages: list[str] = field(default_factory=list)
+
+
+@dataclass
+class CollectReport:
+    """What came back."""
+
+    batches_ended: int = 0
+    batches_waiting: int = 0
+    batches_deleted: int = 0
+    stored: int = 0
+    failed: int = 0
+    cost_usd: Decimal = Decimal(0)
+    # Mondays whose rest a live run should score, and whose marts have news
+    weeks: set[date] = field(default_factory=set)
+    messages: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Item:
+    custom_id: str
+    call: CallWork
+    subjects: tuple[Subject, ...]
+    parameters: dict[str, Any]
+    n_characters: int
+
+
+async def submit_weeks(
+    *,
+    database_url: str,
+    settings: AnalysisSettings,
+    weeks: Sequence[date],
+    dimensions: Sequence[str],
+    call_ids: Sequence[str] | None = None,
+    force: bool = False,
+    run_id: str | None = None,
+    on_progress: Callable[[str], None] = logger.info,
+    knowledge: KnowledgeBase | None = None,
+) -> SubmitReport:
+    """Hand in what has no standing answer and is not waiting in a batch already."""
+    knowledge = knowledge or load_knowledge_base()
+    question = question_of(settings=settings, knowledge=knowledge)
+    report = SubmitReport()
+    store = ResultStore(
+        database_url, question=question, origin=settings.origin, run_id=run_id, ttl_days=settings.result_ttl_days
+    )
+    async with store, ClaudeClient(settings) as client:
+        async with store.pool.connection() as connection:
+            work, _ = await find_work(
+                connection,
+                question=question,
+                origin=settings.origin,
+                weeks=weeks,
+                dimensions=dimensions,
+                call_ids=call_ids,
+                is_forced=force,
+            )
+        batch: list[Item] = []
+        async for item in items_of(
+            work,
+            store=store,
+            settings=settings,
+            question=question,
+            knowledge=knowledge,
+            is_forced=force,
+            report=report,
+        ):
+            size = sum(other.n_characters for other in batch)
+            if batch and (len(batch) >= MAX_REQUESTS or size + item.n_characters > MAX_CHARACTERS):
+                await hand_in(client, store, batch, settings=settings, run_id=run_id, report=report)
+                on_progress(f"{report.requests} requests in {len(report.batches)} batches")
+                batch = []
+            batch.append(item)
+        if batch:
+            await hand_in(client, store, batch, settings=settings, run_id=run_id, report=report)
+            on_progress(f"{report.requests} requests in {len(report.batches)} batches")
+    return report
+
+
+async def items_of(
+    work: Sequence[CallWork],
+    *,
+    store: ResultStore,
+    settings: AnalysisSettings,
+    question: Question,
+    knowledge: KnowledgeBase,
+    is_forced: bool,
+    report: SubmitReport,
+) -> AsyncIterator[Item]:
+    system = system_text(knowledge)
+    handed_in: set[str] = set()
+    for call in work:
+        # a second call with this transcript is served from the first one's answer, once that is collected
+        subjects = [subject for subject in call.subjects if subject.result_key not in handed_in]
+        if not is_forced:
+            usable, _ = await store.find([subject.result_key for subject in subjects])
+            for subject in subjects:
+                if subject.result_key in usable:
+                    await store.serve(subject, usable[subject.result_key])
+                    report.served_from_cache += 1
+            subjects = [subject for subject in subjects if subject.result_key not in usable]
+        if not subjects:
+            continue
+        if call.n_chunks > 1:
+            report.left_for_live += 1
+            continue
+        handed_in.update(subject.result_key for subject in subjects)
+        names = [subject.dimension for subject in subjects]
+        async with store.pool.connection() as connection:
+            chunks = await read_chunks(connection, call_id=call.call_id, knowledge=knowledge, dimensions=names)
+        if not chunks:
+            continue
+        prompt = Prompt(
+            system=system,
+            transcript=transcript_text(chunks[0].text),
+            questions=questions_text(names, knowledge),
+            is_operator_channel=question.is_operator_channel,
+            is_transcript_shared=False,
+        )
+        max_output = knowledge.models.model(question.model).max_output
+        yield Item(
+            custom_id=uuid.uuid4().hex,
+            call=call,
+            subjects=tuple(subjects),
+            parameters=prompt.parameters(
+                model=question.model,
+                effort=question.effort,
+                thinking=question.thinking,
+                max_tokens=min(settings.max_output_tokens * len(names), max_output),
+            ),
+            n_characters=prompt.n_characters,
+        )
+
+
+async def hand_in(
+    client: ClaudeClient,
+    store: ResultStore,
+    items: Sequence[Item],
+    *,
+    settings: AnalysisSettings,
+    run_id: str | None,
+    report: SubmitReport,
+) -> None:
+    """Create the batch and remember it in the order that loses nothing: items first, then the batch's id.
+
+    Killed in between, the items have no batch: `collect` looks for it among the API's batches.
+    """
+    async with store.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
+        await cursor.executemany(
+            """
+                insert into analysis.batch_items (
+                    custom_id, call_id, rep_id, week_start, dimensions, result_keys, transcript_hash
+                ) values (%s, %s, %s, %s, %s, %s, %s)
+                """,
+            [
+                (
+                    item.custom_id,
+                    item.call.call_id,
+                    item.call.rep_id,
+                    item.call.week_start,
+                    [subject.dimension for subject in item.subjects],
+                    [subject.result_key for subject in item.subjects],
+                    item.call.transcript_hash,
+                )
+                for item in items
+            ],
+        )
+    ids = [item.custom_id for item in items]
+    try:
+        batch = await client.sdk.messages.batches.create(
+            requests=[{"custom_id": item.custom_id, "params": item.parameters} for item in items]  # type: ignore[typeddict-item]
+        )
+    except anthropic.AnthropicError as error:
+        async with store.pool.connection() as connection:
+            await connection.execute("delete from analysis.batch_items where custom_id = any(%s)", (ids,))
+        failure = classify(error)
+        raise RequestError(
+            failure.kind, f"the batch of {len(items)} requests was not accepted, nothing was handed in: {failure}"
+        ) from error
+    async with store.pool.connection() as connection, connection.transaction():
+        await connection.execute(
+            """
+            insert into analysis.batches (batch_id, model, status, n_requests, origin, run_id)
+            values (%s, %s, 'submitted', %s, %s, %s)
+            """,
+            (batch.id, settings.model, len(items), settings.origin, run_id),
+        )
+        await connection.execute(
+            "update analysis.batch_items set batch_id = %s where custom_id = any(%s)", (batch.id, ids)
+        )
+    report.batches.append(batch.id)
+    report.requests += len(items)
+
+
+async def collect_batches(
+    *,
+    database_url: str,
+    settings: AnalysisSettings,
+    run_id: str | None = None,
+    on_progress: Callable[[str], None] = logger.info,
+    knowledge: KnowledgeBase | None = None,
+) -> CollectReport:
+    """Store the answers of every batch that has ended, and delete it. Safe to run twice and from a sensor."""
+    knowledge = knowledge or load_knowledge_base()
+    question = question_of(settings=settings, knowledge=knowledge)
+    report = CollectReport()
+    store = ResultStore(
+        database_url, question=question, origin=settings.origin, run_id=run_id, ttl_days=settings.result_ttl_days
+    )
+    async with store, ClaudeClient(settings) as client:
+        await adopt_orphans(client, store, settings=settings, report=report)
+        await give_up_lost(store, report)
+        for batch_id in await open_batches(store, origin=settings.origin):
+            try:
+                await collect_batch(client, store, batch_id, question=question, knowledge=knowledge, report=report)
+            except (anthropic.AnthropicError, RequestError) as error:
+                report.messages.append(f"batch {batch_id}: {error}; it is tried again on the next pass")
+                logger.warning("batch %s: %s", batch_id, error)
+            on_progress(f"{report.stored} answers stored, {report.batches_waiting} batches still at work")
+    return report
+
+
+async def open_batches(store: ResultStore, *, origin: str) -> list[str]:
+    async with store.pool.connection() as connection:
+        cursor = await connection.execute(
+            "select batch_id from analysis.batches where status <> 'deleted' and origin = %s order by submitted_at",
+            (origin,),
+        )
+        return [row["batch_id"] for row in await cursor.fetchall()]
+
+
+async def adopt_orphans(
+    client: ClaudeClient, store: ResultStore, *, settings: AnalysisSettings, report: CollectReport
+) -> None:
+    """Batches whose submitter died before it had noted their ids: they are paid for, so their answers are fetched."""
+    async with store.pool.connection() as connection:
+        cursor = await connection.execute(
+            """
+            select custom_id
+            from analysis.batch_items
+            where status = 'waiting' and batch_id is null and updated_at < now() - interval '1 minute'
+            """
+        )
+        orphans = {row["custom_id"] for row in await cursor.fetchall()}
+        cursor = await connection.execute("select batch_id from analysis.batches")
+        known = {row["batch_id"] for row in await cursor.fetchall()}
+    if not orphans:
+        return
+    async for batch in client.sdk.messages.batches.list(limit=100):
+        if batch.id in known or batch.processing_status != "ended":
+            continue
+        ids = [line.custom_id async for line in await client.sdk.messages.batches.results(batch.id)]
+        if not orphans.intersection(ids):
+            continue
+        async with store.pool.connection() as connection, connection.transaction():
+            await connection.execute(
+                """
+                insert into analysis.batches (batch_id, model, status, n_requests, origin)
+                values (%s, %s, 'submitted', %s, %s)
+                on conflict (batch_id) do nothing
+                """,
+                (batch.id, settings.model, len(ids), settings.origin),
+            )
+            await connection.execute(
+                "update analysis.batch_items set batch_id = %s where custom_id = any(%s)", (batch.id, ids)
+            )
+        report.messages.append(f"batch {batch.id} was handed in by a run that died; its answers are fetched")
+
+
+async def give_up_lost(store: ResultStore, report: CollectReport) -> None:
+    """Items no batch was ever found for: the live run asks again."""
+    async with store.pool.connection() as connection:
+        cursor = await connection.execute(
+            """
+            update analysis.batch_items set
+                status = 'invalid',
+                error = 'the process ended before the batch was handed in',
+                updated_at = now()
+            where status = 'waiting' and batch_id is null and updated_at < now() - interval '25 hours'
+            returning week_start
+            """
+        )
+        rows = await cursor.fetchall()
+    report.weeks.update(row["week_start"] for row in rows)
+    report.failed += len(rows)
+
+
+async def collect_batch(
+    client: ClaudeClient,
+    store: ResultStore,
+    batch_id: str,
+    *,
+    question: Question,
+    knowledge: KnowledgeBase,
+    report: CollectReport,
+) -> None:
+    try:
+        batch = await client.sdk.messages.batches.retrieve(batch_id)
+    except anthropic.NotFoundError:
+        await forget_batch(store, batch_id, report)
+        return
+    if batch.processing_status != "ended":
+        report.batches_waiting += 1
+        return
+    report.batches_ended += 1
+    items = await waiting_items(store, batch_id)
+    if items:
+        async for line in await client.sdk.messages.batches.results(batch_id):
+            item = items.pop(line.custom_id, None)
+            if item is not None:
+                await store_result(store, item, line.result, question=question, knowledge=knowledge, report=report)
+        for item in items.values():
+            await close_item(store, item, status="invalid", error="the batch has no result for it", report=report)
+    await mark_batch(store, batch_id, status="collected")
+    await client.sdk.messages.batches.delete(batch_id)
+    await mark_batch(store, batch_id, status="deleted")
+    report.batches_deleted += 1
+
+
+async def forget_batch(store: ResultStore, batch_id: str, report: CollectReport) -> None:
+    """The API no longer knows the batch: its results are gone, what waited for it is asked live."""
+    for item in (await waiting_items(store, batch_id)).values():
+        await close_item(store, item, status="expired", error="the batch is gone at the API", report=report)
+    await mark_batch(store, batch_id, status="deleted")
+
+
+async def waiting_items(store: ResultStore, batch_id: str) -> dict[str, dict[str, Any]]:
+    async with store.pool.connection() as connection:
+        cursor = await connection.execute(
+            "select * from analysis.batch_items where batch_id = %s and status = 'waiting'", (batch_id,)
+        )
+        return {row["custom_id"]: row for row in await cursor.fetchall()}
+
+
+async def mark_batch(store: ResultStore, batch_id: str, *, status: str) -> None:
+    column = {"collected": "collected_at", "deleted": "deleted_at"}[status]
+    async with store.pool.connection() as connection:
+        await connection.execute(
+            f"update analysis.batches set status = %s, ended_at = coalesce(ended_at, now()), {column} = now() "  # noqa: S608 - one of two column names above
+            "where batch_id = %s",
+            (status, batch_id),
+        )
+
+
+async def close_item(
+    store: ResultStore, item: dict[str, Any], *, status: str, error: str | None, report: CollectReport
+) -> None:
+    async with store.pool.connection() as connection:
+        await connection.execute(
+            "update analysis.batch_items set status = %s, error = %s, updated_at = now() where custom_id = %s",
+            (status, error, item["custom_id"]),
+        )
+    report.weeks.add(item["week_start"])
+    if status != "succeeded":
+        report.failed += 1
+
+
+async def store_result(
+    store: ResultStore,
+    item: dict[str, Any],
+    result: Any,
+    *,
+    question: Question,
+    knowledge: KnowledgeBase,
+    report: CollectReport,
+) -> None:
+    """One line of a batch's results: every dimension's part is checked and stored for itself."""
+    if result.type != "succeeded":
+        error = getattr(getattr(getattr(result, "error", None), "error", None), "message", None)
+        status = result.type if result.type in ("errored", "canceled", "expired") else "invalid"
+        await close_item(store, item, status=status, error=error, report=report)
+        return
+    subjects = subjects_of(item, question)
+    asked = subjects[0] if len(subjects) == 1 else replace(subjects[0], dimension=JOINT)
+    opened = await store.open_attempt(asked, kind="batch", position="single", attempt_number=1, cache_outcome="miss")
+    attempt = Attempt(model=question.model)
+    read_message(result.message, attempt)
+    price = knowledge.models.price(question.model, datetime.now(UTC).date(), attempt.usage.prompt)
+    cost = cost_usd(attempt.usage, price, is_batch=True)
+    report.cost_usd += cost
+    failure: RequestError | None = None
+    try:
+        check_stop_reason(attempt)
+        answer = parse_answer(attempt.text)
+        chunks = await current_chunks(store, item, knowledge=knowledge)
+        share = cost / len(subjects)
+        complaints = []
+        for subject in subjects:
+            try:
+                require_same_question(subject, question)
+                checked = check(answer, dimension=subject.dimension, evidence=chunks[0].evidence)
+                require_complete(checked)
+            except RequestError as error:
+                complaints.append(f"{subject.dimension}: {error}")
+                continue
+            await store.save(subject, answer=to_stored(checked), counts=checked.counts, cost=share, model=attempt.model)
+            report.stored += 1
+        if complaints:
+            raise RequestError(ErrorKind.MALFORMED, "; ".join(complaints))
+    except RequestError as error:
+        failure = error
+        report.messages.append(f"{item['call_id']}: {error}; the next live run asks again")
+    await store.close_attempt(
+        opened,
+        attempt,
+        cost=cost,
+        error_kind=failure.kind if failure else None,
+        error=str(failure) if failure else None,
+    )
+    await close_item(
+        store,
+        item,
+        status="invalid" if failure else "succeeded",
+        error=str(failure) if failure else None,
+        report=report,
+    )
+
+
+def subjects_of(item: dict[str, Any], question: Question) -> list[Subject]:
+    return [
+        Subject(
+            call_id=item["call_id"],
+            rep_id=item["rep_id"],
+            week_start=item["week_start"],
+            dimension=dimension,
+            rubric_version=question.rubric_versions[dimension],
+            transcript_hash=item["transcript_hash"],
+            result_key=key,
+        )
+        for dimension, key in zip(item["dimensions"], item["result_keys"], strict=True)
+    ]
+
+
+def require_same_question(subject: Subject, question: Question) -> None:
+    key = result_key(question, dimension=subject.dimension, transcript_hash=subject.transcript_hash)
+    if key != subject.result_key:
+        raise RequestError(
+            ErrorKind.MALFORMED, "rubric, knowledge, prompt or model changed while the batch was at work"
+        )
+
+
+async def current_chunks(store: ResultStore, item: dict[str, Any], *, knowledge: KnowledgeBase) -> list[ChunkText]:
+    """The text the answer cites; it must still be the one that was sent."""
+    async with store.pool.connection() as connection:
+        cursor = await connection.execute(
+            "select transcript_hash from analysis.transcript_chunks where call_id = %s and chunk_index = 0",
+            (item["call_id"],),
+        )
+        row = await cursor.fetchone()
+        if row is None or row["transcript_hash"] != item["transcript_hash"]:
+            raise RequestError(ErrorKind.MALFORMED, "the transcript changed while the batch was at work")
+        return await read_chunks(
+            connection, call_id=item["call_id"], knowledge=knowledge, dimensions=item["dimensions"]
+        )
