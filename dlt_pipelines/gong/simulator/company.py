@@ -115,7 +115,7 @@ def build_company(*, until: date, seed: int = 7) -> Company:
 def _write_call(*, rng: random.Random, call_id: str, slot: Slot, reps: list[Rep], accounts: list[Account]) -> _Call:
     phrases = load_phrases()
     plot = draw_plot(rng=rng, call_id=call_id, slot=slot, reps=reps, accounts=accounts)
-    if not plot.is_internal and not plot.is_short:
+    if not (plot.is_internal or plot.is_short or plot.is_german):
         plot = replace(plot, truth=draw_truth(plot, rng=rng, phrases=phrases))
     dialogue = Dialogue(plot, rng=rng, phrases=phrases)
     dialogue.talk()
@@ -123,4 +123,5 @@ def _write_call(*, rng: random.Random, call_id: str, slot: Slot, reps: list[Rep]
     item = CallRecord(plot, rng=rng, subject=dialogue.speech.slots["thing"]).item(transcript, end_ms)
     if slot.remark == "no transcript":
         return _Call(item, None, {})
-    return _Call(item, transcript, plot.truth)
+    # what nobody may read cannot be judged
+    return _Call(item, transcript, {} if plot.is_private else plot.truth)

@@ -77,6 +77,8 @@ class Dialogue:
             self._internal_talk()
         elif self.plot.is_short:
             self._short_talk()
+        elif self.plot.is_german:
+            self._german_talk()
         else:
             self._sales_talk()
         return self.turns
@@ -290,6 +292,12 @@ class Dialogue:
         self._say("customer", ["I am sorry, there is an incident here, can we move this to another day?"])
         self._say("rep", ["Of course, I will send another invitation.", "All the best with the incident."])
         self._closing()
+
+    def _german_talk(self) -> None:
+        talk = self.phrases.talk
+        for ours, theirs in zip(talk["german_rep"], talk["german_customer"], strict=True):
+            self._say("rep", [self._plain([ours])])
+            self._say("customer", [self._plain([theirs])])
 
     def _internal_talk(self) -> None:
         self._change_topic("cost")

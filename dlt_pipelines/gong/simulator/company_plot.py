@@ -64,6 +64,14 @@ class Plot:
     def is_short(self) -> bool:
         return self.slot.remark == "short"
 
+    @property
+    def is_german(self) -> bool:
+        return self.slot.remark == "german"
+
+    @property
+    def is_private(self) -> bool:
+        return self.slot.remark == "private"
+
     def has_occasion(self, marker_id: str) -> bool:
         """Whether the call gives a reason to show the behaviour at all."""
         if marker_id.startswith("oh"):

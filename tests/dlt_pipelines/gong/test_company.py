@@ -198,6 +198,14 @@ def test_the_awkward_calls_are_there(company: Company) -> None:
     heard = {m["speakerId"] for m in company.transcripts[company.special("internal")]["transcript"]}
     assert heard == {party["speakerId"] for party in internal["parties"]}
     assert company.special("no transcript") not in company.transcripts
+    assert by_id[company.special("german")]["metaData"]["language"] == "deu"
+    # long enough that only the language keeps it from being scored
+    assert by_id[company.special("german")]["metaData"]["duration"] > 300
+    assert [item["metaData"]["id"] for item in company.calls if item["metaData"]["isPrivate"]] == [
+        company.special("private")
+    ]
+    for remark in ("short", "internal", "no transcript", "german", "private"):
+        assert company.planted(company.special(remark)) == {}
     false_claim = company.special("false claim")
     assert company.planted(false_claim)[(false_claim, "pk1_false_claim")] == "yes"
     injection = company.transcripts[company.special("injection")]["transcript"]
