@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -109,3 +110,15 @@ def test_a_failure_in_the_middle_leaves_everything_as_it_was(database_url: str) 
         with pytest.raises(psycopg.errors.CheckViolation):
             publish(connection)
         assert rows(connection, "select count(*) from knowledge.rubrics") == [(0,)]
+
+
+def test_four_at_once_write_each_version_once(database_url: str) -> None:
+    def run(_: int) -> int:
+        with psycopg.connect(database_url) as connection:
+            return publish(connection).rubrics_added
+
+    with ThreadPoolExecutor(4) as pool:
+        added = list(pool.map(run, range(4)))
+    assert sorted(added) == [0, 0, 0, 4]
+    with psycopg.connect(database_url) as connection:
+        assert rows(connection, "select count(*) from knowledge.rubrics where is_current") == [(4,)]
