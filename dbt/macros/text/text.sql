@@ -20,9 +20,9 @@
 {%- endmacro %}
 
 {# Up to three words that only say "I am listening". #}
-{% macro is_backchannel(text) -%}
+{% macro is_backchannel(text, n_words) -%}
     (
-        {{ count_words(text) }} <= 3
+        {{ n_words }} <= 3
         and lower({{ text }}) ~ (
             '^(mm+|mm-?hmm|uh-?huh|yeah|yep|yes|no|right|ok(ay)?|sure|got it|i see|exactly|cool|great)'
             '\W*( \w+\W*){0,2}$'

@@ -42,12 +42,22 @@ sentences as (
         ordered.start_ms,
         ordered.end_ms,
         ordered.text,
-        {{ count_words('ordered.text') }} as n_words,
-        {{ is_question('ordered.text') }} as is_question,
-        {{ is_backchannel('ordered.text') }} as is_backchannel,
-        transcripts.source_hash
+        transcripts.source_hash,
+        {{ count_words('ordered.text') }} as n_words
     from transcripts
     cross join lateral {{ ordered_sentences('transcripts.transcript') }} as ordered
 )
 
-select * from sentences
+select
+    call_id,
+    sentence_number,
+    turn_id,
+    speaker_id,
+    start_ms,
+    end_ms,
+    text,
+    n_words,
+    {{ is_question('text') }} as is_question,
+    {{ is_backchannel('text', 'n_words') }} as is_backchannel,
+    source_hash
+from sentences

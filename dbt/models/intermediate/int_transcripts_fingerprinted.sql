@@ -1,4 +1,5 @@
--- What a call's sentences and turns depend on, as one hash. The transcript itself is not read here.
+-- What a call's sentences and turns depend on, as one hash. No transcript is opened here: unpacking
+-- all of them is what a run must not do.
 with
 
 transcripts as (
@@ -40,7 +41,7 @@ fingerprinted as (
     from transcripts
     inner join calls on transcripts.call_id = calls.call_id
     left join speakers on calls.call_id = speakers.call_id
-    where jsonb_typeof(transcripts.transcript) = 'array'
+    where transcripts.transcript is not null
 )
 
 select * from fingerprinted

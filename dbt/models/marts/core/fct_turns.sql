@@ -84,7 +84,7 @@ final as (
         text,
         n_words,
         is_question,
-        {{ is_backchannel('text') }} as is_backchannel,
+        {{ is_backchannel('text', 'n_words') }} as is_backchannel,
         to_tsvector('english', text) as search,
         source_hash
     from labelled
