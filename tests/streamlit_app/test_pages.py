@@ -1,0 +1,233 @@
+"""Every page as every role, and the same number on page, in the tool and in SQL."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import streamlit as st
+from fastmcp import Client
+from streamlit.testing.v1 import AppTest
+
+from streamlit_app.mcp_server import build_server
+from streamlit_app.queries.database import Database
+from streamlit_app.settings import Settings
+
+APP = Path(__file__).parents[2] / "streamlit_app" / "app.py"
+PAGES = {
+    "overview": {},
+    "queue": {},
+    "rep": {"rep": "finch"},
+    "call": {"call": "call-finch-05-0"},
+    "reviews": {},
+    "search": {"q": "price"},
+    "compare": {"a": "call-finch-05-0", "b": "call-finch-06-0"},
+    "leaderboard": {},
+    "skills": {},
+    "costs": {},
+    "quality": {},
+    "health": {},
+}
+TEAM_PAGES = ("leaderboard", "skills", "costs")
+
+
+@pytest.fixture(autouse=True)
+def _fresh_caches() -> Iterator[None]:
+    """A page of one test must not be answered from another test's database."""
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    yield
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+def opened(page: str, parameters: dict[str, str] | None = None) -> AppTest:
+    """The app on one page, run once."""
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    for name, value in (parameters or {}).items():
+        app.query_params[name] = value
+    if page != "overview":
+        app.switch_page(f"app_pages/{page}.py")
+    return app.run()
+
+
+def words(app: AppTest) -> str:
+    """Everything a page says."""
+    kinds = (app.title, app.markdown, app.caption, app.info, app.warning, app.error, app.success, app.subheader)
+    parts = [element.value for kind in kinds for element in kind]
+    parts += [f"{metric.label} {metric.value}" for metric in app.metric]
+    return "\n".join(str(part) for part in parts)
+
+
+@pytest.fixture
+def as_viewer(monkeypatch: pytest.MonkeyPatch, desk_url: str) -> Any:
+    def become(viewer: str, url: str = desk_url) -> None:
+        monkeypatch.setenv("DATABASE_URL", url)
+        monkeypatch.setenv("CALL_COACH_LOCAL_VIEWER", viewer)
+
+    return become
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_answers_without_error_and_says_how_old_and_how_real_it_is(page: str, as_viewer: Any) -> None:
+    as_viewer("admin")
+    app = opened(page, PAGES[page])
+    assert not app.exception
+    assert not app.error
+    said = words(app)
+    assert "Data as of" in said
+    assert "eligible calls scored" in said
+    assert "Sandbox scores" in said
+    assert "not for pay or dismissal" in said
+    assert "Viewing as Admin" in said
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in TEAM_PAGES])
+def test_a_rep_sees_no_colleague_on_any_page(page: str, as_viewer: Any) -> None:
+    as_viewer("finch")
+    app = opened(page, PAGES[page])
+    assert not app.exception
+    said = words(app) + str([box.options for box in app.selectbox])
+    assert "Finch Sample" in said
+    assert not [name for name in ("Wren", "Heron", "Dove", "Crane", "Swift") if name in said]
+
+
+@pytest.mark.parametrize("page", ["rep", "call", "compare"])
+def test_a_link_to_something_hidden_reads_like_a_link_to_nothing(page: str, as_viewer: Any) -> None:
+    as_viewer("finch")
+    hidden = {"rep": {"rep": "wren"}, "call": {"call": "call-wren-05-0"}, "compare": {"a": "call-wren-05-0"}}[page]
+    unknown = dict.fromkeys(hidden, "no-such-thing")
+    said = [words(opened(page, parameters)) for parameters in (hidden, unknown)]
+    shown = next(iter(hidden.values()))
+    assert "you may" in said[0]
+    assert said[0].replace(shown, "X").replace(shown.replace("-", "\\-"), "X") == said[1].replace(
+        "no-such-thing", "X"
+    ).replace("no\\-such\\-thing", "X")
+
+
+def test_nobody_is_let_in_unless_local_mode_is_switched_on(monkeypatch: pytest.MonkeyPatch, desk_url: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", desk_url)
+    monkeypatch.delenv("CALL_COACH_LOCAL_VIEWER", raising=False)
+    app = AppTest.from_file(str(APP), default_timeout=60).run()
+    assert "Nobody is signed in" in words(app)
+    assert not app.metric
+
+
+@pytest.mark.parametrize("who", ["nobody@example.test", "gull"])
+def test_a_stranger_and_someone_who_left_get_no_page(who: str, as_viewer: Any) -> None:
+    as_viewer(who)
+    app = AppTest.from_file(str(APP), default_timeout=60).run()
+    assert "No access" in words(app)
+    assert not app.metric
+
+
+def test_an_unbuilt_warehouse_and_a_missing_database_are_explained(as_viewer: Any, database_url: str) -> None:
+    as_viewer("admin", database_url)
+    assert "call-coach run" in words(AppTest.from_file(str(APP), default_timeout=60).run())
+    st.cache_resource.clear()
+    as_viewer("admin", "postgresql://nobody:nothing@127.0.0.1:9/none")
+    said = words(AppTest.from_file(str(APP), default_timeout=60).run())
+    assert "not reachable" in said
+    assert "nothing@" not in said
+
+
+def test_a_stale_moment_link_says_so_and_shows_the_call(as_viewer: Any) -> None:
+    as_viewer("admin")
+    app = opened("call", {"call": "call-finch-05-0", "moment": "gone"})
+    assert "no longer has" in words(app)
+    assert "Negotiation with Account 1" in words(app)
+
+
+def test_a_manager_agrees_on_the_page_and_it_is_counted_at_once(as_viewer: Any, own_desk_url: str) -> None:
+    as_viewer("robin", own_desk_url)
+    app = opened("call", {"call": "call-finch-05-0"})
+    app.button(next(button.key for button in app.button if str(button.key).startswith("disagree-"))).click().run()
+    assert not app.exception
+    assert "0 agree, 1 disagree" in words(app)
+    quality = opened("quality")
+    assert "n = 1 opinions" in words(quality)
+    with psycopg.connect(own_desk_url) as connection:
+        assert connection.execute("select viewer_id, verdict from ops.moment_reviews").fetchall() == [
+            ("robin", "disagree")
+        ]
+
+
+def test_a_moment_marked_done_leaves_the_queue_and_can_come_back(as_viewer: Any, own_desk_url: str) -> None:
+    as_viewer("robin", own_desk_url)
+    app = opened("queue")
+    before = next(text.value for text in app.caption if "open moments" in text.value)
+    app.button(next(button.key for button in app.button if str(button.key).startswith("done-"))).click().run()
+    after = next(text.value for text in app.caption if "open moments" in text.value)
+    assert int(before.split()[0]) - int(after.split()[0]) == 1
+    done = opened("queue", {"state": "done"})
+    assert "by robin" in words(done)
+    done.button(next(button.key for button in done.button if str(button.key).startswith("open-"))).click().run()
+    assert "Nothing has been marked done yet" in words(done)
+
+
+def test_text_from_a_call_is_never_markup(as_viewer: Any, own_desk_url: str) -> None:
+    with psycopg.connect(own_desk_url) as connection:
+        connection.execute("update marts.fct_evidence set quote = '<script>x</script> [link](http://x) :red[loud] $x$'")
+        connection.execute("update marts.fct_turns set text = '<img src=x onerror=alert(1)> ' || text")
+    as_viewer("admin", own_desk_url)
+    app = opened("call", {"call": "call-finch-05-0"})
+    assert not app.exception
+    quotes = [text.value for text in app.markdown if "script" in text.value]
+    assert quotes
+    assert all("\\<script\\>" in quote and "\\[link\\]" in quote and "\\:red" in quote for quote in quotes)
+    transcript = opened("call", {"call": "call-finch-05-0", "view": "Transcript"})
+    bodies = "".join(str(element.proto.body) for element in transcript.get("html"))
+    assert "&lt;img" in bodies
+    assert "<img" not in bodies
+
+
+async def test_page_tool_and_sql_show_the_same_number(as_viewer: Any, desk_url: str) -> None:
+    as_viewer("admin")
+    overview = opened("overview")
+    on_page = {metric.label: metric.value for metric in overview.metric}
+    database = Database(desk_url)
+    server = build_server(Settings(CALL_COACH_LOCAL_VIEWER="admin", _env_file=None), database)  # type: ignore[call-arg]
+    async with Client(server) as client:
+        team = (await client.call_tool("get_team_overview", {})).structured_content
+        board = (await client.call_tool("get_leaderboard", {"dimension": "discovery"})).structured_content
+        cost = (await client.call_tool("get_cost_report", {})).structured_content
+        call = (await client.call_tool("analyze_call", {"call_id": "call-finch-05-0"})).structured_content
+        rep = (await client.call_tool("get_rep_insights", {"rep": "finch"})).structured_content
+    database.close()
+    with psycopg.connect(desk_url) as connection:
+        means = dict(
+            connection.execute(
+                "select dimension, round(avg(score), 1)::float from marts.fct_scores "
+                "where started_at >= (select max(started_at)::date - 27 from marts.fct_scores) group by dimension"
+            ).fetchall()
+        )
+        spent = connection.execute(
+            "select round(sum(cost_usd), 4)::float, round(sum(cost_usd) / count(distinct call_id) "
+            "filter (where not is_failed), 4)::float from marts.fct_llm_requests where day > current_date - 28"
+        ).fetchone()
+        call_scores = dict(
+            connection.execute(
+                "select dimension, round(score, 1)::float from marts.fct_scores where call_id = 'call-finch-05-0'"
+            ).fetchall()
+        )
+        wren = connection.execute(
+            "select round(score, 1)::float, n_calls from marts.mart_leaderboard "
+            "where rep_id = 'wren' and dimension = 'discovery' and window_days = 90"
+        ).fetchone()
+    assert {row["dimension"]: row["mean_score"] for row in team["rows"]} == means
+    assert float(on_page["Discovery"]) == means["discovery"]
+    assert (cost["rows"][0]["cost_usd"], cost["rows"][0]["cost_per_scored_call_usd"]) == spent
+    assert {row["dimension"]: row["score"] for row in call["rows"]} == call_scores
+    top = board["rows"][0]
+    assert (top["rep_id"], (top["score"], top["n_calls"])) == ("wren", wren)
+
+    call_page = {metric.label: metric.value for metric in opened("call", {"call": "call-finch-05-0"}).metric}
+    assert call_page["Discovery"] == f"{call_scores['discovery']:.0f}"
+    costs_page = {metric.label: metric.value for metric in opened("costs").metric}
+    assert costs_page["Per scored call"] == f"${spent[1]:.3f}"
+    board_page = words(opened("leaderboard"))
+    assert f"{wren[0]:.0f} (" in board_page
+    rep_page = words(opened("rep", {"rep": "finch"}))
+    rolling = next(row["rolling_score"] for row in rep["rows"] if row["dimension"] == "discovery")
+    assert f"**{rolling:.0f}**" in rep_page
