@@ -20,7 +20,7 @@
                     order by monologues.monologue_number, sentences.sentence_number
                 ) as position
             from
-                jsonb_array_elements({{ transcript }})
+                jsonb_array_elements({{ as_array(transcript) }})
                 with ordinality as monologues (monologue, monologue_number)
             cross join
                 lateral jsonb_array_elements(
