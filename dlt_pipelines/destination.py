@@ -11,7 +11,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from dlt_pipelines import answers
-from dlt_pipelines.errors import TypeFlipError
+from dlt_pipelines.errors import ApiError, TypeFlipError
 
 ColumnType = Literal["text", "bigint", "double", "bool", "timestamp", "date", "json"]
 
@@ -322,14 +322,29 @@ def index_key(connection: psycopg.Connection, *, dataset: str, table: Table) -> 
 
 
 @contextmanager
-def one_at_a_time(connection: psycopg.Connection, *, name: str) -> Iterator[bool]:
-    """Hold the database-wide lock `name`; yields False at once when another session has it."""
-    row = connection.execute("select pg_try_advisory_lock(hashtext(%s))", [name]).fetchone()
-    has_lock = bool(row and row[0])
+def exclusive(
+    connection: psycopg.Connection, name: str, wait_s: float, on_progress: Callable[[str], None]
+) -> Iterator[None]:
+    """Hold the database-wide lock `name`; a second load waits, and ApiError ends its patience."""
+    deadline = time.monotonic() + wait_s
+    has_said_so = False
+    while True:
+        row = connection.execute("select pg_try_advisory_lock(hashtext(%s))", [name]).fetchone()
+        if row and row[0]:
+            break
+        if time.monotonic() >= deadline:
+            raise ApiError(
+                f"another {name} has held this database for {wait_s:.0f} s. "
+                "Wait for it to end, or raise GONG_LOCK_WAIT_S (HUBSPOT_LOCK_WAIT_S)"
+            )
+        if not has_said_so:
+            on_progress(f"waiting for another {name} of this database to end")
+            has_said_so = True
+        time.sleep(0.5)
     try:
-        yield has_lock
+        yield
     finally:
-        if has_lock and not connection.closed:
+        if not connection.closed:
             connection.execute("select pg_advisory_unlock(hashtext(%s))", [name])
 
 

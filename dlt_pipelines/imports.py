@@ -29,7 +29,7 @@ from dlt_pipelines import answers, destination
 from dlt_pipelines.destination import Table
 from dlt_pipelines.gong import tables
 from dlt_pipelines.gong.simulator.tenant import Tenant, TenantError
-from dlt_pipelines.gong.source import DATASET, exclusive
+from dlt_pipelines.gong.source import DATASET
 from dlt_pipelines.report import LoadReport
 from dlt_pipelines.session import Session
 from dlt_pipelines.transcript_files import (
@@ -102,7 +102,7 @@ def import_path(*, database_url: str, path: Path, on_progress: Callable[[str], N
         raise ImportFailedError(f"{path} does not exist")
     with (
         destination.connect(database_url) as connection,
-        exclusive(connection, LOCK_WAIT_S, on_progress),
+        destination.exclusive(connection, f"{DATASET} load", LOCK_WAIT_S, on_progress),
         tempfile.TemporaryDirectory(prefix="call_coach_import_") as folder,
     ):
         session = Session(
@@ -294,7 +294,7 @@ def _write(session: Session, conversations: Sequence[Conversation]) -> None:
                 other = sources["call", call_id]
                 session.problem("calls", call_id, f"{name} holds the same call as {other}", f"{name} was left out")
             else:
-                starts[call_id] = tables.moment(meta.get("started"))
+                starts[call_id] = answers.moment(meta.get("started"))
                 calls[call_id] = tables.call_row(call, now=now)
                 sources["call", call_id] = name
         for item in conversation.transcripts:

@@ -24,11 +24,21 @@ LATE_ARRIVAL_S = 0.25
 class Quota:
     """Hands out requests one at a time."""
 
-    def __init__(self, connection: psycopg.Connection, *, schema: str, api: str, per_second: int, per_day: int) -> None:
+    def __init__(
+        self,
+        connection: psycopg.Connection,
+        *,
+        schema: str,
+        api: str,
+        per_second: int,
+        per_day: int,
+        setting: str = "GONG_DAILY_REQUESTS",
+    ) -> None:
         self._connection = connection
         self._table = f"{schema}._requests"
         self._api = api
         self._per_day = per_day
+        self._setting = setting
         self._sent: deque[float] = deque(maxlen=per_second)
         connection.execute(
             f"create table if not exists {self._table} (api text, day date, requests integer not null, "
@@ -61,7 +71,7 @@ class Quota:
             midnight = datetime.now(UTC).date() + timedelta(days=1)
             raise QuotaExhaustedError(
                 f"{stream}: the day's budget of {self._per_day} requests is used up. "
-                f"What was read is saved; run again after {midnight}T00:00Z, or raise GONG_DAILY_REQUESTS "
+                f"What was read is saved; run again after {midnight}T00:00Z, or raise {self._setting} "
                 "if your contract allows more"
             )
         try:

@@ -44,3 +44,12 @@ class LoadReport:
     @property
     def requests(self) -> int:
         return sum(stream.requests for stream in self.streams.values())
+
+    def lines(self) -> list[str]:
+        """The report as text, for a terminal."""
+        counts = [
+            f"{name:<20} {stream.rows_read:>9,} read {stream.rows_written:>9,} written {stream.requests:>6,} requests"
+            for name, stream in self.streams.items()
+        ]
+        end = ["Partial: run again, and it resumes where this load stopped"] if self.is_partial else []
+        return [*counts, *(f"! {problem}" for problem in self.problems), *end]

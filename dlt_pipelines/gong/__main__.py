@@ -56,14 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         sys.stderr.write(f"{text}\n")
         return MISCONFIGURED if isinstance(error, ValueError) else FAILED
-    for name, stream in report.streams.items():
-        sys.stdout.write(
-            f"{name:<20} {stream.rows_read:>9,} read {stream.rows_written:>9,} written {stream.requests:>6,} requests\n"
-        )
-    for problem in report.problems:
-        sys.stdout.write(f"! {problem}\n")
-    if report.is_partial:
-        sys.stdout.write("Partial: run again, and it resumes where this load stopped\n")
+    for line in report.lines():
+        sys.stdout.write(f"{line}\n")
     return PARTIAL if report.is_partial else LOADED
 
 

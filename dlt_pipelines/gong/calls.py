@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Literal
 
-from dlt_pipelines import destination
+from dlt_pipelines import answers, destination
 from dlt_pipelines.bookkeeping import subject_sha256
 from dlt_pipelines.errors import ApiError, BadAnswerError, CursorLostError, TypeFlipError
 from dlt_pipelines.gong import tables
@@ -170,7 +170,7 @@ class CallLoader:
                     "nothing that was loaded changes"
                 )
             session.read["calls"] += 1
-            received[call_id] = tables.moment(meta.get("started"))
+            received[call_id] = answers.moment(meta.get("started"))
             if self._is_erased(call_id, item):
                 continue
             if meta.get("isPrivate") is True and not self._settings.include_private_calls:

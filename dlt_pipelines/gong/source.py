@@ -11,16 +11,12 @@ moment loses nothing and doubles nothing. Run alone: `python -m dlt_pipelines.go
 
 import logging
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psycopg
-
 from dlt_pipelines import destination
-from dlt_pipelines.errors import ApiError, QuotaExhaustedError
+from dlt_pipelines.errors import QuotaExhaustedError
 from dlt_pipelines.gong import tables
 from dlt_pipelines.gong.activity import load_answered_scorecards, load_interaction_stats
 from dlt_pipelines.gong.calls import CallLoader, Mode
@@ -80,7 +76,7 @@ def load(
         try:
             with (
                 destination.connect(database_url) as connection,
-                exclusive(connection, settings.lock_wait_s, on_progress),
+                destination.exclusive(connection, f"{DATASET} load", settings.lock_wait_s, on_progress),
                 tempfile.TemporaryDirectory(prefix="call_coach_gong_") as folder,
             ):
                 session = Session(
@@ -167,27 +163,6 @@ def _load_streams(
 
 def _snapshot_work(session: Session, client: GongClient, snapshot: Snapshot) -> Callable[[], None]:
     return lambda: load_snapshot(session, client, snapshot)
-
-
-@contextmanager
-def exclusive(connection: psycopg.Connection, wait_s: float, on_progress: Callable[[str], None]) -> Iterator[None]:
-    """One load of a database at a time; a second one waits."""
-    deadline = time.monotonic() + wait_s
-    has_said_so = False
-    while True:
-        with destination.one_at_a_time(connection, name=f"{DATASET} load") as has_lock:
-            if has_lock:
-                yield
-                return
-        if time.monotonic() >= deadline:
-            raise ApiError(
-                f"another Gong load has held this database for {wait_s:.0f} s. "
-                "Wait for it to end, or raise GONG_LOCK_WAIT_S"
-            )
-        if not has_said_so:
-            on_progress("waiting for another Gong load of this database to end")
-            has_said_so = True
-        time.sleep(0.5)
 
 
 def _aware(at: datetime) -> datetime:

@@ -273,17 +273,6 @@ def plain_row(table: Table, item: Mapping[str, Any], *, now: datetime) -> dict[s
     return {**row, "content_hash": answers.content_hash(cleaned, row_version=ROW_VERSION), "loaded_at": now}
 
 
-def moment(value: Any) -> datetime | None:
-    """An aware UTC time from Gong's text, None where there is none or it cannot be read."""
-    if not isinstance(value, str):
-        return None
-    try:
-        at = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
-
-
 def without_query(url: str) -> str:
     """The URL without query and fragment, where meeting links keep their passwords."""
     try:
