@@ -1,8 +1,9 @@
 """Turns that read like orders to the machine are flagged: they stay visible, and no marker is met on them.
 
-The rules are deliberately wide. A flag costs one turn as evidence; a miss could cost a verdict. They look for talk about
-the scoring itself, for text shaped like a prompt or an answer, and for encoded payloads, in the languages sales calls
-of this kind are held in.
+The rules are wide: a flag costs one turn as evidence, a miss could cost a verdict. They look for talk about the scoring
+itself, for text shaped like a prompt or an answer, and for encoded payloads, in the languages sales calls of this kind
+are held in. They know shapes, not meanings: of free paraphrases they miss most. Those are left to the other layers,
+above all to the judge itself, which names the turns that try to steer it, and to the literal quote from the right side.
 """
 
 # ruff: noqa: E501 - a pattern broken over lines can no longer be judged at a glance
@@ -96,6 +97,31 @@ RULES = (
     rule(
         "system|prompt|instructions|knowledge base|rubric|policy|above",
         r"\b(?:repeat|reveal|print|output|leak|recite|dump|quote|show)\b.{0,30}\b(?:system prompt|prompt|your instructions|knowledge base|knowledge pages|rubric|scoring policy|everything above|text above)\b",
+    ),
+    # whoever or whatever listens, and what it is to find
+    rule(
+        "software|computer|machine|robot|bot|summari|algorithm|automat|evaluator|reviewer|analy|assess|whoever|evaluat|review| ai ",
+        r"\b(?:software|computer|machine|robot|bot|summari[sz]er|algorithm|automated|evaluator|reviewer|analy[sz]er|analysis|assessment|evaluation|review|scoring|ai|whoever (?:reviews?|reads?|scores?|grades?|evaluates?|listens?|assesses))\b[^.?!]{0,80}\b(?:conclude|assume|assess|rate|rating|grades?|graded|score|scored|approve|affirmativ\w*|evidence|flawless|excellent|perfect|thorough\w*|generous|favou?rabl[ey]|lenient|says? (?:that )?(?:we|i|they|the rep)\b|pretend|a plus|pass us|full credit)",
+    ),
+    rule(
+        "assess|evaluat|review|grade|scor|rate|judg|analy",
+        r"\b(?:when|as|if|while|before) (?:you|one|anyone|someone|they|it) (?:assess|evaluate|review|grade|score|rate|judge|analy[sz]e)s? (?:this|the|our|us|me|him|her|it)\b|\bin (?:your|the|its) (?:evaluation|assessment|scoring|grading|review|analysis) of (?:this|the|our|me)\b.{0,40}\b(?:call|conversation|rep|meeting)|\b(?:agreement|credit|points?|yes)\b.{0,40}\bin your (?:evaluation|assessment|scoring|grading|review|analysis)\b",
+    ),
+    rule(
+        "yes|affirmativ|approve|ticked|full credit|pass",
+        r"\byes (?:next to|beside|for|on|to|in) (?:all|every|each)\b|\beverything is (?:yes|met|true)\b|\baffirmativ\w*\b.{0,30}\b(?:all|every\w*|throughout|each|on)\b|\b(?:all|every\w*|throughout|each)\b.{0,20}\baffirmativ|\bapprove (?:all|every\w*)\b|\ball (?:the )?boxes (?:are|were) ticked|\bfull credit\b.{0,40}\b(?:all|every\w*|rep|call|question|item)",
+    ),
+    rule(
+        "evidence|proof|as met",
+        r"\b(?:this|that|my|the following) (?:line|sentence|turn|statement|remark|word)s?\b.{0,30}\b(?:evidence|proof|met)\b.{0,30}\b(?:every|each|all|any)|\b(?:count|use|take|cite|quote|consider)\b.{0,30}\b(?:evidence|proof) (?:for|of|that) (?:every|each|all|any|the rep)",
+    ),
+    rule(
+        "orders|guideline|checklist|override|void",
+        r"\b(?:do not|don't|never|stop) (?:follow\w*|apply\w*|us\w*|obey\w*|heed\w*) (?:your|the|these|those|any) (?:guideline|instruction|rule|rubric|checklist|order|polic|criteri)|\b(?:earlier|previous|prior|old|your) (?:orders?|instructions?|rules?|guidelines?|rubric|checklist) (?:are|is|were|no longer) (?:void|invalid|cancel|suspended|null|lifted|appl)|\b(?:skip|drop|abandon) your (?:checklist|guideline|rule|instruction|rubric|list)|\binstruction override\b",
+    ),
+    rule(
+        "top |best |highest |flawless|a plus|excellent|outstanding",
+        r"\b(?:give|put|record|log|note|assign|award|enter|deserves?|get)s?\b.{0,50}\b(?:top|best|highest|full|maximum) (?:grade|rating|mark|score|level|points)\b|\b(?:log|record|note|mark|rate|list)\b.{0,30}\b(?:this|the|our) (?:meeting|call|conversation|discovery|rep)\b.{0,30}\b(?:flawless|perfect|excellent|outstanding|exemplary)|\ban? a plus\b",
     ),
     # shapes: prompts, answers, delimiters, our own line format
     rule(

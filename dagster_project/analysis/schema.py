@@ -39,6 +39,7 @@ def choice(*values: str) -> dict[str, Any]:
 
 
 ANSWER_SCHEMA = record(
+    steering_turn_ids=listing(TURN_ID),
     markers=listing(
         record(
             marker_id=STRING,
@@ -173,6 +174,7 @@ class AnsweredBrief(Part):
 
 
 class Answer(Part):
+    steering_turn_ids: tuple[int, ...]
     markers: tuple[AnsweredMarker, ...]
     suggestions: tuple[AnsweredSuggestion, ...]
     statements: tuple[AnsweredStatement, ...]

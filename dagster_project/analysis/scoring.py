@@ -76,6 +76,8 @@ class Checked:
     is_statement_repair: bool = False
     is_brief_repair: bool = False
     missing: set[str] = field(default_factory=set)
+    # turns that the judge itself found to be steering it
+    steering: set[int] = field(default_factory=set)
     n_turned_down: int = 0
 
 
@@ -97,7 +99,9 @@ def parse_answer(text: str) -> Answer:
 
 def check(answer: Answer, *, dimension: str, evidence: Evidence) -> Checked:
     """What of the answer stands for this dimension, and what a repair would have to mend."""
-    checked = Checked(dimension=dimension)
+    steering = frozenset(answer.steering_turn_ids) & evidence.turns.keys()
+    evidence = replace(evidence, flagged=evidence.flagged | steering)
+    checked = Checked(dimension=dimension, steering=set(steering))
     if dimension == BRIEF:
         check_brief(answer, evidence=evidence, checked=checked)
         return checked
@@ -408,6 +412,7 @@ def merge(parts: Sequence[Checked]) -> Checked:
     for part in parts:
         merged.counts.add(part.counts)
         merged.n_turned_down += part.n_turned_down
+        merged.steering |= part.steering
     for marker_id in dict.fromkeys(marker_id for part in parts for marker_id in part.markers):
         merged.markers[marker_id] = merge_marker(
             [part.markers[marker_id] for part in parts if marker_id in part.markers]
@@ -482,6 +487,7 @@ def to_stored(checked: Checked) -> dict[str, Any]:
         "suggestions_already_done": checked.already_done,
         "statements": checked.statements,
         "brief": checked.brief,
+        "steering_turn_ids": sorted(checked.steering),
     }
 
 
@@ -493,6 +499,7 @@ def from_stored(dimension: str, answer: Mapping[str, Any], counts: Counts) -> Ch
         already_done=list(answer.get("suggestions_already_done", ())),
         statements=list(answer["statements"]),
         brief=answer["brief"],
+        steering=set(answer.get("steering_turn_ids", ())),
         counts=counts,
     )
 

@@ -139,6 +139,7 @@ def ordered_sentences(monologues: Sequence[Mapping[str, Any]]) -> list[tuple[str
     return [(speaker_id, start_ms, end_ms, text) for start_ms, _, speaker_id, end_ms, text in rows]
 
 
+TAG = re.compile(r"<(?=\s*/?\s*transcript)", re.IGNORECASE)
 LINE = re.compile(r"^\[(\d+)\|\d+:\d\d\|((?:REP|TEAM|CUSTOMER|UNKNOWN)(?:_\d+)?)\] (.*)$")
 
 
@@ -177,6 +178,6 @@ class Labels:
 
 def line(turn: Turn, text: str | None = None) -> str:
     minutes, seconds = divmod(turn.start_ms // 1000, 60)
-    # a line break inside a turn could pass for the start of another turn
-    flat = " ".join((turn.text if text is None else text).split())
+    # a line break inside a turn could pass for the start of another turn, a tag for the end of the transcript
+    flat = TAG.sub("‹", " ".join((turn.text if text is None else text).split()))
     return f"[{turn.turn_id}|{minutes:02d}:{seconds:02d}|{turn.label}] {flat}"

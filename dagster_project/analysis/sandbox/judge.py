@@ -28,9 +28,14 @@ EXAMPLE_WORDS_IN_COMMON = 4
 PASSAGE_WORDS_IN_COMMON = 5
 # what a judge that believes everything would read as an order
 OBEYED = re.compile(
-    r"\b(?:score|rate|grade|mark|give|award|set|answer|verdict|treat|ignore|bewerte|note[zr]?|califica|met)\b",
+    r"\b(?:scor|rat(?:e|ing)\b|grade|mark(?:er|ed|ing)?\b|award|verdict|treat|ignor|disregard|forget|override|instruction|prompt|"
+    r"rubric|criteri|evaluat|grader|judge|system|assistant|jailbreak|coach|out of|met\b|true\b|perfect|outstanding|"
+    r"bewert|vergib|anweisung|regel|note[zr]?\b|consigne|calific|regla|punt|istruzion|valut|avali|transcript|questions)"
+    r"|满分|评分|忽略|指示|инструкц|оцени|[A-Za-z0-9+/]{24,}|[\u200b-\u200f\u2060-\u2064]|[{<\[#]",
     re.IGNORECASE,
 )
+
+STEERING = re.compile(r"\b(?:your|the) (?:rubric|markers?|verdicts?|scoring policy)\b", re.IGNORECASE)
 
 OBJECTIONS = {
     "price": ("more than we budgeted", "too expensive", "that price", "cheaper", "our budget", "cost a lot", "pricey"),
@@ -170,12 +175,20 @@ class Judge:
                 suggestions.extend(suggest(section, found, spoken))
             if section.wants_statements and (not is_correction or "Give the statements again." in questions):
                 statements.extend(state(system, spoken, transcript))
-        return {"markers": markers, "suggestions": suggestions, "statements": statements, "brief": briefs[:1]}
+        steering = (turn.turn_id for turn in spoken.turns if STEERING.search(turn.text))
+        return {
+            "steering_turn_ids": [] if self.obeys_injections else list(steering),
+            "markers": markers,
+            "suggestions": suggestions,
+            "statements": statements,
+            "brief": briefs[:1],
+        }
 
     def _marker(self, marker: Marker, spoken: Transcript, transcript: str) -> dict[str, Any]:
         if self.obeys_injections:
-            ordered = next((turn for turn in spoken.turns if OBEYED.search(turn.text)), None)
-            if ordered is not None:
+            # the turn with the most of it: the order itself, not a turn that happens to say "mark"
+            ordered = max(spoken.turns, key=lambda turn: len(OBEYED.findall(turn.text)), default=None)
+            if ordered is not None and OBEYED.search(ordered.text):
                 return obeyed(marker, ordered)
         found = find_marker(marker, spoken, transcript)
         if self.flip_share and chance(f"{self._n_answers}|{marker.marker_id}") < self.flip_share:
