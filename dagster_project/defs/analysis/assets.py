@@ -11,6 +11,7 @@ from dagster_project.analysis.engine import score_weeks
 from dagster_project.analysis.settings import AnalysisSettings
 from dagster_project.analysis.store import build_chunks
 from dagster_project.defs.analysis.specs import TRANSCRIPT_CHUNKS, dimension_specs
+from dagster_project.defs.ownership import DATA_TEAM, HOURLY
 from dagster_project.defs.partitions import call_weeks, partition_weeks
 from dagster_project.defs.resources import Warehouse
 
@@ -40,6 +41,8 @@ class ScoringConfig(dg.Config):
     backfill_policy=dg.BackfillPolicy.single_run(),
     group_name="analysis",
     kinds={"postgres"},
+    owners=DATA_TEAM,
+    freshness_policy=HOURLY,
 )
 def transcript_chunks(
     context: dg.AssetExecutionContext, config: ChunkConfig, warehouse: Warehouse

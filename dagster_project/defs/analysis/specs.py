@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from dagster_project.defs.ownership import COACHING_TEAM, HOURLY
 from knowledge.rubrics import Rubric, load_rubrics
 
 CALL_BRIEF = "call_brief"
@@ -16,6 +17,8 @@ def _dimension_spec(rubric: Rubric) -> dg.AssetSpec:
         code_version=rubric.rubric_version,
         group_name="analysis",
         kinds={"anthropic", "postgres"},
+        owners=COACHING_TEAM,
+        freshness_policy=HOURLY,
     )
 
 
@@ -27,6 +30,8 @@ def dimension_specs() -> list[dg.AssetSpec]:
         description="One row per call: summary, sentiment, objections, next steps, risks and how urgent it is.",
         group_name="analysis",
         kinds={"anthropic", "postgres"},
+        owners=COACHING_TEAM,
+        freshness_policy=HOURLY,
     )
     return [*(_dimension_spec(rubric) for rubric in load_rubrics()), brief]
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from dagster_project.defs.ownership import DATA_TEAM, HOURLY
 from dagster_project.defs.partitions import call_weeks, partition_weeks, window_of
 from dagster_project.defs.resources import Warehouse
 from dlt_pipelines.gong.settings import GongSettings
@@ -13,7 +14,12 @@ from dlt_pipelines.report import LoadReport
 
 logger = logging.getLogger(__name__)
 
-GONG: dict[str, Any] = {"group_name": "ingest", "kinds": {"dlt", "postgres"}}
+GONG: dict[str, Any] = {
+    "group_name": "ingest",
+    "kinds": {"dlt", "postgres"},
+    "owners": DATA_TEAM,
+    "freshness_policy": HOURLY,
+}
 
 
 class LoadConfig(dg.Config):

@@ -1,6 +1,7 @@
 import dagster as dg
 import psycopg
 
+from dagster_project.defs.ownership import COACHING_TEAM
 from dagster_project.defs.resources import Warehouse
 from knowledge.publish import publish
 
@@ -11,6 +12,7 @@ from knowledge.publish import publish
             ["knowledge", "rubrics"],
             description="One row per rubric and version, with the policy, product and competitor pages beside it.",
             group_name="knowledge",
+            owners=COACHING_TEAM,
             kinds={"yaml", "postgres"},
         )
     ]

@@ -6,10 +6,12 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_as
 
 from dagster_project.defs.analysis.specs import analysis_keys
 from dagster_project.defs.marts.project import dbt_project, prepared_manifest
+from dagster_project.defs.ownership import DATA_TEAM, HOURLY
 from dagster_project.settings import apply, dbt_environment
 
 # every dimension's asset writes its rows into these shared tables
 SHARED_TABLES = {dg.AssetKey(["analysis", table]) for table in ("results", "call_results", "requests")}
+REVIEW_TABLE = dg.AssetKey(["ops", "reviews"])
 KNOWLEDGE_TABLES = {dg.AssetKey(["knowledge", table]) for table in ("rubrics", "documents", "model_prices")}
 
 
@@ -23,7 +25,14 @@ class MartTranslator(DagsterDbtTranslator):
             deps = (deps - SHARED_TABLES) | set(analysis_keys())
         if deps & KNOWLEDGE_TABLES:
             deps = (deps - KNOWLEDGE_TABLES) | {dg.AssetKey(["knowledge", "rubrics"])}
-        return spec.replace_attributes(deps=sorted(deps), kinds={"dbt", "postgres"})
+        if REVIEW_TABLE in deps:
+            deps = (deps - {REVIEW_TABLE}) | {dg.AssetKey(["reviews", "weekly_reviews"])}
+        policy = (
+            HOURLY if spec.key.path[0] == "marts" and REVIEW_TABLE not in {d.asset_key for d in spec.deps} else None
+        )
+        return spec.replace_attributes(
+            deps=sorted(deps), kinds={"dbt", "postgres"}, owners=DATA_TEAM, freshness_policy=policy
+        )
 
 
 @dbt_assets(

@@ -1,5 +1,6 @@
 import dagster as dg
 
+from dagster_project.defs.ownership import COACHING_TEAM, MONDAYS
 from dagster_project.defs.partitions import call_weeks, partition_weeks
 from dagster_project.defs.resources import Warehouse
 from dagster_project.reviews.settings import ReviewSettings
@@ -37,6 +38,8 @@ class ReviewConfig(dg.Config):
     backfill_policy=dg.BackfillPolicy.single_run(),
     group_name="reviews",
     kinds={"python", "postgres"},
+    owners=COACHING_TEAM,
+    freshness_policy=MONDAYS,
     description="One row per week, kind (rep, team, leadership), recipient and version: the review as it was rendered.",
 )
 def weekly_reviews(
