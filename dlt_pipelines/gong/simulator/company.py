@@ -31,6 +31,9 @@ from dlt_pipelines.gong.simulator.company_plot import Verdict, draw_plot, draw_t
 from dlt_pipelines.gong.simulator.company_records import WORKSPACE_ID, CallRecord, manager_scores, scorecard, trackers
 from dlt_pipelines.gong.simulator.company_timing import Timing
 
+# enough that human and machine can be compared per dimension
+SHARE_OF_CALLS_REVIEWED = 0.6
+
 
 @dataclass(frozen=True)
 class Company:
@@ -96,7 +99,7 @@ def build_company(*, until: date, seed: int = 7) -> Company:
             remarks[call_id] = slot.remark
         if call.truth:
             truth[call_id] = call.truth
-            if call_rng.random() < 0.3:
+            if call_rng.random() < SHARE_OF_CALLS_REVIEWED:
                 answered.append(manager_scores(call.item, call.truth, rep=reps[slot.rep_index], rng=call_rng))
     calls.sort(key=lambda item: (item["metaData"]["started"], item["metaData"]["id"]))
     return Company(

@@ -22,6 +22,8 @@ class Phrases:
 
     # dimension -> marker id -> sentences
     markers: Mapping[str, Mapping[str, list[str]]]
+    # first letters of marker ids -> question of the managers' scorecard
+    scorecard: Mapping[str, str]
     opportunities: Mapping[str, list[str]]
     objections_raised: Mapping[str, list[str]]
     topics: Mapping[str, Mapping[str, Any]]
@@ -37,9 +39,11 @@ class Phrases:
 def load_phrases() -> Phrases:
     """Read the banks once per process."""
     markers = _read("markers")
-    dimensions = {name: bank for name, bank in markers.items() if name not in ("opportunities", "objections_raised")}
+    others = ("scorecard", "opportunities", "objections_raised")
+    dimensions = {name: bank for name, bank in markers.items() if name not in others}
     return Phrases(
         markers=dimensions,
+        scorecard=markers["scorecard"],
         opportunities=markers["opportunities"],
         objections_raised=markers["objections_raised"],
         topics=_read("topics"),

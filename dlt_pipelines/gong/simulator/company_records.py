@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ from typing import Any
 from dlt_pipelines.gong.simulator.company_cast import Rep
 from dlt_pipelines.gong.simulator.company_dialogue import SHARES
 from dlt_pipelines.gong.simulator.company_phrases import load_phrases
-from dlt_pipelines.gong.simulator.company_plot import NEGATIVE, Plot, Verdict
+from dlt_pipelines.gong.simulator.company_plot import CONFIRMING, NEGATIVE, Plot, Verdict
 from dlt_pipelines.gong.simulator.company_timing import speaker_id
 
 WORKSPACE_ID = "6600000000000000001"
@@ -289,6 +290,7 @@ def trackers() -> list[dict[str, Any]]:
 
 
 def scorecard() -> dict[str, Any]:
+    """The form managers fill in: one question per criterion, 1 to 5."""
     return {
         "scorecardId": SCORECARD_ID,
         "scorecardName": "Call coaching",
@@ -300,9 +302,9 @@ def scorecard() -> dict[str, Any]:
         "reviewMethod": "MANUAL",
         "questions": [
             {
-                "questionId": f"330000000000000010{number}",
-                "questionRevisionId": f"330000000000000020{number}",
-                "questionText": dimension,
+                "questionId": _question_id(number),
+                "questionRevisionId": _question_id(number + 100),
+                "questionText": text,
                 "questionType": "RANGE",
                 "isOverall": False,
                 "minRange": "1",
@@ -313,7 +315,7 @@ def scorecard() -> dict[str, Any]:
                 "updated": "2026-01-05T09:00:00Z",
                 "updaterUserId": "-1",
             }
-            for number, dimension in enumerate(load_phrases().markers, start=1)
+            for number, text in enumerate(load_phrases().scorecard.values(), start=1)
         ],
     }
 
@@ -321,20 +323,18 @@ def scorecard() -> dict[str, Any]:
 def manager_scores(
     item: dict[str, Any], truth: Mapping[str, Verdict], *, rep: Rep, rng: random.Random
 ) -> dict[str, Any]:
-    """A manager's answers: near the truth, as people are, and nothing where the call gave no occasion."""
-    phrases = load_phrases()
+    """A manager's answers: mostly the level that was earned, sometimes one beside it, nothing without an occasion."""
     answers = []
-    for number, markers in enumerate(phrases.markers.values(), start=1):
-        earned = [
-            truth[marker] == "yes" for marker in markers if marker not in NEGATIVE and truth[marker] != "not_applicable"
-        ]
-        level = 1 + 4 * sum(earned) / len(earned) + rng.gauss(0, 0.5) if earned else None
+    for number, prefix in enumerate(load_phrases().scorecard, start=1):
+        level = earned_level({marker: verdict for marker, verdict in truth.items() if marker.startswith(prefix)})
+        if level is not None:
+            level = min(5, max(1, level + rng.choices((-1, 0, 1), weights=(15, 70, 15))[0]))
         answers.append(
             {
-                "questionId": f"330000000000000010{number}",
-                "questionRevisionId": f"330000000000000020{number}",
+                "questionId": _question_id(number),
+                "questionRevisionId": _question_id(number + 100),
                 "isOverall": False,
-                "score": None if level is None else min(5, max(1, round(level))),
+                "score": level,
                 "answerText": None,
                 "notApplicable": level is None,
                 "selectedOptions": None,
@@ -353,3 +353,22 @@ def manager_scores(
         "visibilityType": "PUBLIC",
         "answers": answers,
     }
+
+
+def earned_level(truth: Mapping[str, Verdict]) -> int | None:
+    """The level, 1 to 5, that a criterion's planted answers earn; None where nothing applied."""
+    applicable = {m: v for m, v in truth.items() if m not in NEGATIVE and v != "not_applicable"}
+    if not applicable:
+        return None
+    met = sum(verdict == "yes" for verdict in applicable.values())
+    level = 1 + math.floor(4 * met / len(applicable) + 0.5)
+    confirmations = [verdict == "yes" for marker, verdict in applicable.items() if marker in CONFIRMING]
+    if not confirmations or not all(confirmations):
+        level = min(level, 4)
+    if any(truth.get(marker) == "yes" for marker in NEGATIVE):
+        level = min(level, 2)
+    return level
+
+
+def _question_id(number: int) -> str:
+    return f"3300000000000001{number:03d}"

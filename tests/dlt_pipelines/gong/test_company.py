@@ -8,6 +8,7 @@ import pytest
 from dlt_pipelines.gong.simulator.company import Company, build_company
 from dlt_pipelines.gong.simulator.company_phrases import load_phrases
 from dlt_pipelines.gong.simulator.company_plot import CONFIRMING, NEGATIVE
+from dlt_pipelines.gong.simulator.company_records import earned_level
 from knowledge.check import fold
 from knowledge.rubrics import Marker, Rubric, load_rubrics
 
@@ -238,3 +239,21 @@ def test_ids_are_numeric_text_of_nineteen_digits_and_unique(company: Company) ->
     managers = {user["managerId"] for user in company.users if user["managerId"]}
     assert managers <= set(users)
     assert set(company.transcripts) <= set(calls)
+
+
+def test_managers_score_what_was_earned_most_of_the_time(company: Company, rubrics: tuple[Rubric, ...]) -> None:
+    titles = {criterion.criterion_id[:3]: criterion.title for rubric in rubrics for criterion in rubric.criteria}
+    assert load_phrases().scorecard == titles
+    questions = {question["questionId"]: question["questionText"] for question in company.scorecards[0]["questions"]}
+    differences = []
+    for answered in company.answered_scorecards:
+        truth = {marker: verdict for (_, marker), verdict in company.planted(answered["callId"]).items()}
+        for answer in answered["answers"]:
+            prefix = next(key for key, title in titles.items() if title == questions[answer["questionId"]])
+            level = earned_level({marker: v for marker, v in truth.items() if marker.startswith(prefix)})
+            assert (level is None) == answer["notApplicable"] == (answer["score"] is None)
+            if level is not None:
+                differences.append(abs(level - answer["score"]))
+    assert len(company.answered_scorecards) >= 60
+    assert max(differences) == 1
+    assert 0.65 <= differences.count(0) / len(differences) <= 0.9
