@@ -147,7 +147,7 @@ def talk_strip(turns: Sequence[Turn], moments: Sequence[Moment], *, speaker_name
     y = alt.Y(
         "speaker:N", sort=lanes, scale=alt.Scale(domain=lanes), title=None, axis=alt.Axis(labelLimit=110, grid=False)
     )
-    x_axis = alt.Axis(title="Minutes into the call", grid=True, tickMinStep=1)
+    x_axis = alt.Axis(title="Minutes into the call", grid=True, tickMinStep=1, tickCount=8)
     bars = (
         alt.Chart(frame)
         .mark_bar(height=16, cornerRadius=2)
@@ -190,7 +190,7 @@ def talk_strip(turns: Sequence[Turn], moments: Sequence[Moment], *, speaker_name
 def heatmap(frame: pd.DataFrame, *, min_n: int) -> alt.LayerChart | alt.FacetChart:
     """Criteria by rep; a cell without a number had too few calls."""
     y = alt.Y("criterion:N", title=None, sort=None, axis=alt.Axis(labelLimit=220))
-    x = alt.X("rep_name:N", title=None, axis=alt.Axis(labelAngle=-35, labelLimit=110, orient="top"))
+    x = alt.X("rep_name:N", title=None, axis=alt.Axis(labelAngle=-45, labelLimit=110, labelOverlap=False, orient="top"))
     tooltip = [
         alt.Tooltip("rep_name:N", title="Rep"),
         alt.Tooltip("criterion:N", title="Criterion"),

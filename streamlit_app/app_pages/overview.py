@@ -23,7 +23,7 @@ from streamlit_app.queries.metrics import DIMENSIONS, MIN_N_SHOW, help_for
 from streamlit_app.queries.moments import list_moments
 from streamlit_app.queries.people import list_teams
 from streamlit_app.queries.scores import RepDimension, dimension_means, dimension_weeks, standings
-from streamlit_app.queries.skills import focus_skill, skills
+from streamlit_app.queries.skills import Skill, focus_skill, skills
 from streamlit_app.rubric_texts import criterion_title
 
 ARROWS = {"up": " :green[:material/trending_up:]", "down": " :orange[:material/trending_down:]"}
@@ -71,7 +71,7 @@ with st.grid(4, min_column_width=170):
                 dimension_title(dimension),
                 tile.mean_score,
                 help=help_for("mean_score"),
-                delta=None if tile.change is None else round(tile.change, 1),
+                delta=None if tile.change is None else round(tile.change) + 0,
                 format="%.0f",
                 delta_color="normal" if tile.is_clear_change else "off",
                 delta_arrow="auto" if tile.is_clear_change else "off",
@@ -95,54 +95,67 @@ def _reason(row: RepDimension) -> str:
     )
 
 
+def _by_rep(signal: str, limit: int) -> dict[str, list[RepDimension]]:
+    """Reps with that signal, the steepest first, each with all its dimensions that have it."""
+    found: dict[str, list[RepDimension]] = {}
+    for row in sorted(rows, key=lambda row: -abs(row.slope_per_week or 0)):
+        if row.signal == signal:
+            found.setdefault(row.rep_id, []).append(row)
+    return dict(list(found.items())[:limit])
+
+
 left, right = st.columns([3, 2], gap="large")
 with left:
-    st.subheader("Where to start", anchor=False, help="Falling trends first, then the weightiest gap per rep.")
-    falling = [row for row in rows if row.signal == "down"]
-    gaps = ask(skills, team_id=team_id)
-    shown: set[str] = set()
-    for row in sorted(falling, key=lambda row: row.slope_per_week or 0)[:3]:
-        shown.add(row.rep_id)
+    st.subheader("Where to start", anchor=False, help="Falling trends first, then the skills with most to gain.")
+    falling = _by_rep("down", 3)
+    for rep_id, own_rows in falling.items():
         with st.container(border=True, gap="xsmall"):
-            link_to_rep(row.rep_id, f"**{plain(row.rep_name)}**")
-            st.markdown(_reason(row))
-    by_rep = {rep_id: [gap for gap in gaps if gap.rep_id == rep_id] for rep_id in {gap.rep_id for gap in gaps}}
-    focuses = [focus for rep_id, own in by_rep.items() if rep_id not in shown and (focus := focus_skill(own))]
-    for focus in sorted(focuses, key=lambda skill: -(skill.points_to_gain or 0))[: 3 - len(shown)]:
+            link_to_rep(rep_id, f"**{plain(own_rows[0].rep_name)}**")
+            for row in own_rows:
+                st.markdown(_reason(row))
+    by_rep: dict[str, list[Skill]] = {}
+    for skill in ask(skills, team_id=team_id):
+        by_rep.setdefault(skill.rep_id, []).append(skill)
+    focuses = [focus for rep_id, own in by_rep.items() if rep_id not in falling and (focus := focus_skill(own))]
+    focuses.sort(key=lambda skill: -(skill.points_to_gain or 0))
+    for focus in focuses[: max(1, 4 - len(falling))]:
         with st.container(border=True, gap="xsmall"):
             link_to_rep(focus.rep_id, f"**{plain(focus.rep_name)}**")
             st.markdown(
-                f":blue-badge[practise] {plain(criterion_title(focus.criterion_id))}: level "
-                f"{focus.mean_level:.1f} of 5 over {calls_text(focus.n_applicable)} in 90 days"
+                f":blue-badge[practise] {plain(criterion_title(focus.criterion_id))}: level {focus.mean_level:.1f} "
+                f"of 5 over {calls_text(focus.n_applicable)} in 90 days"
             )
     if not falling and not focuses:
         st.caption("Nothing stands out: no falling trend and no criterion with enough calls.")
+    st.page_link(
+        "app_pages/queue.py",
+        label="Go through the coaching queue",
+        icon=":material/checklist:",
+        query_params={},
+    )
 
 with right:
     st.subheader("On the way up", anchor=False, help=help_for("trend_signal"))
-    rising = [row for row in rows if row.signal == "up"]
-    for row in sorted(rising, key=lambda row: -(row.slope_per_week or 0))[:4]:
+    rising = _by_rep("up", 3)
+    for rep_id, own_rows in rising.items():
         with st.container(gap="xsmall"):
-            link_to_rep(row.rep_id, f"**{plain(row.rep_name)}**")
-            st.markdown(_reason(row))
+            link_to_rep(rep_id, f"**{plain(own_rows[0].rep_name)}**")
+            for row in own_rows:
+                st.markdown(_reason(row))
     if not rising:
         st.caption("No trend is clear enough to call it progress yet.")
     strengths = ask(list_moments, polarity="strength", side="rep", limit=1) if team_id is None else ()
     for moment in strengths:
         st.markdown(f"> {plain(moment.quote)}")
         link_to_call(
-            moment.call_id, f"{plain(moment.rep_name)}, {plain(moment.call_title or 'call')}", moment=moment.evidence_id
+            moment.call_id,
+            f"{plain(moment.rep_name)}, {plain(moment.call_title or 'call')}",
+            moment=moment.evidence_id,
         )
 
 st.subheader("Reps" if viewer.sees_a_team else "Your four dimensions", anchor=False, help=help_for("rolling_score"))
 frame = frame_of(rows)
-table = frame.pivot(
-    index=["rep_id", "rep_name", "role", "team_name", "n_calls"], columns="dimension", values="rolling_score"
-)
-counts = frame.pivot(
-    index=["rep_id", "rep_name", "role", "team_name", "n_calls"], columns="dimension", values="rolling_n"
-)
-dimensions = [dimension for dimension in DIMENSIONS if dimension in table.columns]
+dimensions = [dimension for dimension in DIMENSIONS if dimension in set(frame["dimension"])]
 signals = {(row.rep_id, row.dimension): row for row in rows}
 grid = st.grid(
     len(dimensions) + 2, min_column_width=104, gap=("xsmall", "small"), wrap=False, vertical_alignment="center"
@@ -151,17 +164,17 @@ with grid.cell(column_span=2):
     st.caption("Rep")
 for dimension in dimensions:
     grid.caption(dimension_title(dimension))
-for rep_id, rep_name, role, _, n_calls in table.index:
+for rep in {row.rep_id: row for row in rows}.values():
     with grid.cell(column_span=2):
         carried = {"team": team_id} if team_id else {}
-        link_to_rep(rep_id, f"{plain(rep_name)} :gray[{role} · {calls_text(n_calls)}]", **carried)
+        link_to_rep(rep.rep_id, f"{plain(rep.rep_name)} :gray[{rep.role} · {calls_text(rep.n_calls)}]", **carried)
     for dimension in dimensions:
-        row = signals.get((rep_id, dimension))
-        if row is None or row.rolling_score is None:
-            grid.markdown(f":gray[– :small[n {row.rolling_n if row else 0}]]")
+        cell = signals.get((rep.rep_id, dimension))
+        if cell is None or cell.rolling_score is None:
+            grid.markdown(f":gray[– :small[n {cell.rolling_n if cell else 0}]]")
         else:
-            arrow = ARROWS.get(row.signal, "")
-            grid.markdown(f"**{row.rolling_score:.0f}**{arrow} :gray[:small[n {row.rolling_n}]]")
+            arrow = ARROWS.get(cell.signal, "")
+            grid.markdown(f"**{cell.rolling_score:.0f}**{arrow} :gray[:small[n {cell.rolling_n}]]")
 st.caption(
     "Rolling score over the last ten scored calls. An arrow appears only where the trend is clear; "
     f"a dash means under {MIN_N_SHOW} calls with a score."

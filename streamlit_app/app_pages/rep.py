@@ -95,9 +95,10 @@ with st.grid(2, min_column_width=330):
                 f"rolling score {score_text(row.rolling_score if row else None)}, "
                 f"{row.signal if row else 'too few calls'}",
             )
+            not_applicable_text = f"Not applicable on {calls_text(not_applicable)}. " if not_applicable else ""
             st.caption(
                 f"Dots: calls (hollow: running week). Line: rolling mean of ten calls. Band: 95 % interval. "
-                f"Not applicable on {calls_text(not_applicable)}. Rubric {row.rubric_version if row else 'unknown'}."
+                f"{not_applicable_text}Rubric {row.rubric_version if row else 'unknown'}."
             )
 
 st.subheader(
