@@ -10,9 +10,12 @@
     end
 {%- endmacro %}
 
-{# Student's t as a normal deviate (Abramowitz and Stegun 26.7.8): p within 0.001 from 6 df on. #}
+{# Student's t as a normal deviate after Wallace (1959): p within 0.0005 from 6 degrees of freedom on. #}
 {% macro t_as_normal(t, df) -%}
-    (abs({{ t }}) * (1 - 1 / (4.0 * ({{ df }}))) / sqrt(1 + power({{ t }}, 2) / (2.0 * ({{ df }}))))
+    (
+        (8.0 * ({{ df }}) + 1) / (8.0 * ({{ df }}) + 3)
+        * sqrt(({{ df }}) * ln(1 + power({{ t }}, 2) / ({{ df }})))
+    )
 {%- endmacro %}
 
 {# Two-sided p of a normal deviate; erfc by Abramowitz and Stegun 7.1.26, error below 1.5e-7. #}
