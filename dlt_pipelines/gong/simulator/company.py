@@ -28,7 +28,16 @@ from dlt_pipelines.gong.simulator.company_cast import (
 from dlt_pipelines.gong.simulator.company_dialogue import Dialogue
 from dlt_pipelines.gong.simulator.company_phrases import load_phrases
 from dlt_pipelines.gong.simulator.company_plot import Verdict, draw_plot, draw_truth
-from dlt_pipelines.gong.simulator.company_records import WORKSPACE_ID, CallRecord, manager_scores, scorecard, trackers
+from dlt_pipelines.gong.simulator.company_records import (
+    REVIEW_DELAY,
+    WORKSPACE_ID,
+    CallRecord,
+    daily_stats,
+    library_folders,
+    manager_scores,
+    scorecard,
+    trackers,
+)
 from dlt_pipelines.gong.simulator.company_timing import Timing
 
 # enough that human and machine can be compared per dimension
@@ -48,6 +57,8 @@ class Company:
     trackers: list[dict[str, Any]]
     scorecards: list[dict[str, Any]]
     answered_scorecards: list[dict[str, Any]]
+    interaction_stats: list[dict[str, Any]]
+    library_folders: list[dict[str, Any]]
     # what is special about a call: "short", "internal", "no transcript", "injection", ...
     remarks: Mapping[str, str]
     # call id -> marker id -> verdict
@@ -99,7 +110,8 @@ def build_company(*, until: date, seed: int = 7) -> Company:
             remarks[call_id] = slot.remark
         if call.truth:
             truth[call_id] = call.truth
-            if call_rng.random() < SHARE_OF_CALLS_REVIEWED:
+            is_reviewed = call_rng.random() < SHARE_OF_CALLS_REVIEWED
+            if is_reviewed and (slot.started + REVIEW_DELAY).date() < until:
                 answered.append(manager_scores(call.item, call.truth, rep=reps[slot.rep_index], rng=call_rng))
     calls.sort(key=lambda item: (item["metaData"]["started"], item["metaData"]["id"]))
     return Company(
@@ -110,6 +122,8 @@ def build_company(*, until: date, seed: int = 7) -> Company:
         trackers=trackers(),
         scorecards=[scorecard()],
         answered_scorecards=answered,
+        interaction_stats=daily_stats(calls, users),
+        library_folders=library_folders(),
         remarks=remarks,
         truth=truth,
     )

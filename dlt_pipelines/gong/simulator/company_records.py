@@ -17,6 +17,8 @@ from dlt_pipelines.gong.simulator.company_timing import speaker_id
 WORKSPACE_ID = "6600000000000000001"
 SCORECARD_ID = "3300000000000000001"
 
+REVIEW_DELAY = timedelta(hours=20)
+
 Transcript = list[dict[str, Any]]
 
 
@@ -340,7 +342,7 @@ def manager_scores(
                 "selectedOptions": None,
             }
         )
-    started = datetime.fromisoformat(item["metaData"]["started"])
+    reviewed_at = datetime.fromisoformat(item["metaData"]["started"]) + REVIEW_DELAY
     return {
         "answeredScorecardId": "33" + item["metaData"]["id"][2:],
         "scorecardId": SCORECARD_ID,
@@ -349,10 +351,46 @@ def manager_scores(
         "callStartTime": item["metaData"]["started"],
         "reviewedUserId": rep.user["id"],
         "reviewerUserId": rep.user["managerId"],
-        "reviewTime": (started + timedelta(hours=20)).isoformat(),
+        "reviewTime": reviewed_at.isoformat(),
         "visibilityType": "PUBLIC",
         "answers": answers,
     }
+
+
+def daily_stats(calls: list[dict[str, Any]], users: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Gong's interaction statistics per person and day: means of the calls they hosted."""
+    values: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for call in calls:
+        meta = call["metaData"]
+        of_day = values.setdefault((meta["primaryUserId"], meta["started"][:10]), {})
+        for stat in call["interaction"]["interactionStats"]:
+            of_day.setdefault(stat["name"], []).append(stat["value"])
+    addresses = {user["id"]: user["emailAddress"] for user in users}
+    return [
+        {
+            "day": day,
+            "userId": user_id,
+            "userEmailAddress": addresses[user_id],
+            "personInteractionStats": [
+                {"name": name, "value": round(sum(numbers) / len(numbers), 2)} for name, numbers in of_day.items()
+            ],
+        }
+        for (user_id, day), of_day in sorted(values.items())
+    ]
+
+
+def library_folders() -> list[dict[str, Any]]:
+    return [
+        {
+            "id": f"220000000000000000{number}",
+            "name": name,
+            "parentFolderId": None,
+            "createdBy": None,
+            "updated": "2026-01-05T09:00:00Z",
+            "workspaceId": WORKSPACE_ID,
+        }
+        for number, name in enumerate(("Good discovery", "Objections well met"), start=1)
+    ]
 
 
 def earned_level(truth: Mapping[str, Verdict]) -> int | None:

@@ -138,6 +138,8 @@ def test_calls_lie_in_the_twelve_weeks_and_never_in_the_future(until: date) -> N
     assert all(first <= started < last for started in starts)
     assert starts == sorted(starts)
     assert 100 <= len(starts) <= 130
+    reviews = [datetime.fromisoformat(answered["reviewTime"]) for answered in company.answered_scorecards]
+    assert max(reviews) < last
 
 
 def test_calls_are_as_long_as_real_ones(company: Company) -> None:
@@ -239,6 +241,8 @@ def test_ids_are_numeric_text_of_nineteen_digits_and_unique(company: Company) ->
     managers = {user["managerId"] for user in company.users if user["managerId"]}
     assert managers <= set(users)
     assert set(company.transcripts) <= set(calls)
+    assert {item["userId"] for item in company.interaction_stats} <= set(users)
+    assert {item["callId"] for item in company.answered_scorecards} <= set(calls)
 
 
 def test_managers_score_what_was_earned_most_of_the_time(company: Company, rubrics: tuple[Rubric, ...]) -> None:
