@@ -78,7 +78,7 @@ class HubSpotClient(HttpApi):
     ) -> Iterator[list[dict[str, Any]]]:
         """Objects modified at or after a moment, oldest change first.
 
-        A search ends after 10,000 results; this one then starts again at the last change it saw, whose objects come twice.
+        A search ends after 10,000 results; this one then starts again at the last change, whose objects come twice.
         """
         start_ms, after = since_ms, None
         while True:

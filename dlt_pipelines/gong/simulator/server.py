@@ -160,9 +160,7 @@ class Simulator:
 
     def _users(self, query: dict[str, str], body: dict[str, Any]) -> bytes:
         del body
-        return self._page(
-            "users", [orjson.dumps(user) for user in self.tenant.users], query, query.get("cursor"), NO_USERS
-        )
+        return self._page("users", self.tenant.users, query, query.get("cursor"), NO_USERS)
 
     def _calls_extensive(self, query: dict[str, str], body: dict[str, Any]) -> bytes:
         del query
@@ -171,8 +169,15 @@ class Simulator:
         n_hidden = 0
         if chosen and not body.get("cursor") and self._strikes("late-call"):
             chosen, n_hidden = chosen[:-1], 1
-        calls = [_selected(call, selector) for call in self._distorted_calls(chosen)]
-        return self._page("calls", calls, body, body.get("cursor"), NO_CALLS, n_hidden=n_hidden)
+        return self._page(
+            "calls",
+            self._distorted_calls(chosen),
+            body,
+            body.get("cursor"),
+            NO_CALLS,
+            n_hidden=n_hidden,
+            dump=lambda call: _selected(call, selector),
+        )
 
     def _distorted_calls(self, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if not calls or not isinstance(calls[0].get("metaData"), dict):
@@ -202,7 +207,7 @@ class Simulator:
         if keys and self._strikes("late-transcript"):
             keys.pop()
         items = self._distorted_transcripts([self.tenant.transcripts[key] for key in keys])
-        return self._page("callTranscripts", [orjson.dumps(item) for item in items], body, body.get("cursor"), NO_CALLS)
+        return self._page("callTranscripts", items, body, body.get("cursor"), NO_CALLS)
 
     def _distorted_transcripts(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if not items or not items[0].get("transcript"):
@@ -251,8 +256,7 @@ class Simulator:
             if _in_days(item.get("callStartTime"), stats_filter, "callFromDate", "callToDate")
             and _in_days(item.get("reviewTime"), stats_filter, "reviewFromDate", "reviewToDate")
         ]
-        items = [orjson.dumps(item) for item in chosen]
-        return self._page("answeredScorecards", items, body, body.get("cursor"), NO_ANSWERS)
+        return self._page("answeredScorecards", chosen, body, body.get("cursor"), NO_ANSWERS)
 
     def _interaction_stats(self, query: dict[str, str], body: dict[str, Any]) -> bytes:
         del query
@@ -261,7 +265,7 @@ class Simulator:
             raise RefusalError(400, "filter.toDate: must not be later than today")
         # the tenant's items carry the day they are about; Gong's do not
         items = [
-            orjson.dumps({key: value for key, value in item.items() if key != "day"})
+            {key: value for key, value in item.items() if key != "day"}
             for item in self.tenant.interaction_stats
             if _in_days(item.get("day"), stats_filter, "fromDate", "toDate")
         ]
@@ -297,12 +301,13 @@ class Simulator:
     def _page(
         self,
         items_key: str,
-        items: Sequence[bytes],
+        items: Sequence[dict[str, Any]],
         request: Mapping[str, Any],
         cursor: Any,
         empty_text: str,
         *,
         n_hidden: int = 0,
+        dump: Callable[[dict[str, Any]], bytes] = orjson.dumps,
     ) -> bytes:
         rest = {key: value for key, value in request.items() if key != "cursor"}
         fingerprint = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:16]
@@ -326,7 +331,7 @@ class Simulator:
         if cursor and self._strikes("repeated-cursor"):
             records["cursor"] = cursor
         head = orjson.dumps({"requestId": _request_id(), "records": records})
-        return head[:-1] + b',"' + items_key.encode() + b'":[' + b",".join(chosen) + b"]}"
+        return head[:-1] + b',"' + items_key.encode() + b'":[' + b",".join(map(dump, chosen)) + b"]}"
 
     def _read_cursor(self, cursor: Any, fingerprint: str) -> tuple[int, float]:
         try:

@@ -1,5 +1,6 @@
 """What a simulated Gong company holds: plain Gong JSON, from a folder or built in memory."""
 
+import functools
 import json
 import logging
 from collections.abc import Mapping
@@ -109,11 +110,17 @@ def call_start(call: Mapping[str, Any]) -> datetime | None:
     """When the call started; None where the item does not say so in a readable way."""
     meta = call.get("metaData")
     started = meta.get("started") if isinstance(meta, Mapping) else None
+    return _moment(started) if isinstance(started, str) else None
+
+
+# every request filters every call by its start
+@functools.lru_cache(maxsize=200_000)
+def _moment(text: str) -> datetime | None:
     try:
-        at = datetime.fromisoformat(started) if isinstance(started, str) else None
+        at = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _read_list(path: Path, list_key: str) -> list[dict[str, Any]]:
