@@ -1,6 +1,6 @@
 """The seeded company: twelve weeks of sales calls at a firm that sells Prefect and Horizon, as Gong would serve them.
 
-    company_phrases/*.yaml + (until, seed) -> build_company() -> users, calls, transcripts, and what was planted in them
+    company_words/*.yaml + (until, seed) -> build_company() -> users, calls, transcripts, and what was planted in them
 
 Every call is written from what each rep does well and badly, so the truth per call and marker is known:
 `Company.planted()`. Nothing here reads the rubrics; a test holds the two against each other. The content of a week is

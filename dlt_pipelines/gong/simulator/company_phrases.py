@@ -1,4 +1,4 @@
-"""The sentences of the seeded company: phrase banks in company_phrases/*.yaml and the grammar that combines them."""
+"""The sentences of the seeded company: phrase banks in company_words/*.yaml and the grammar that combines them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-FOLDER = Path(__file__).parent / "company_phrases"
+FOLDER = Path(__file__).parent / "company_words"
 SLOT = re.compile(r"\{(\w+)\}")
 
 
