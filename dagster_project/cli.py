@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from dagster_project.commands import data, health, serve
+from dagster_project.commands import coaching, data, health, serve
 from dagster_project.commands.terminal import Exit, console, errors, fail, monday, show_progress, warehouse
 from dagster_project.settings import Settings
 
@@ -31,6 +31,7 @@ simulate_app = typer.Typer(
 knowledge_app = typer.Typer(help="The rubrics, product pages and prices that scores rest on.", no_args_is_help=True)
 app.add_typer(simulate_app, name="simulate")
 app.add_typer(knowledge_app, name="knowledge")
+app.add_typer(coaching.app)
 app.add_typer(serve.app)
 app.add_typer(health.app)
 app.add_typer(data.app)

@@ -15,7 +15,10 @@ from dagster_project.operations.doctor import Finding, State
 from dagster_project.operations.status import Coverage, Queue, Spend, Status
 
 if TYPE_CHECKING:
-    # its module brings dlt along, which takes two seconds
+    # these bring dlt and Claude's SDK along, which takes seconds
+    from dagster_project.analysis.engine import ScoreReport
+    from dagster_project.analysis.estimate import Estimate
+    from dagster_project.analysis.evaluation import Evaluation
     from dagster_project.operations.dead_letters import DeadLetter
 
 STYLES = {State.OK: "green", State.WARNING: "yellow", State.PROBLEM: "red", State.SKIPPED: "dim"}
@@ -109,6 +112,77 @@ def dead_letters_screen(letters: Sequence["DeadLetter"]) -> RenderableType:
             for letter in letters
         )
     )
+
+
+def estimate_screen(estimate: "Estimate") -> RenderableType:
+    """What a run would ask and cost."""
+    table = Table(box=None, pad_edge=False, header_style="bold", show_footer=True, footer_style="bold")
+    rows = list(estimate.dimensions.items())
+    table.add_column("Dimension", "all")
+    table.add_column("Calls", justify="right")
+    table.add_column("Done before", justify="right")
+    table.add_column("From cache", str(sum(row.cache_hits for _, row in rows)), justify="right")
+    table.add_column("Requests", f"{estimate.requests:,}", justify="right")
+    table.add_column("Prompt tokens", justify="right")
+    table.add_column("Output", justify="right")
+    table.add_column("USD", f"{estimate.cost_usd:.2f}", justify="right")
+    for dimension, row in rows:
+        prompt = row.input_tokens + row.cache_read_tokens + row.cache_write_tokens
+        table.add_row(
+            dimension.replace("_", " "),
+            f"{row.calls:,}",
+            f"{row.unchanged:,}",
+            f"{row.cache_hits:,}",
+            f"{row.requests:,}",
+            f"{prompt:,}",
+            f"{row.output_tokens:,}",
+            f"{row.cost_usd:.2f}",
+        )
+    lines = [f"List prices of {estimate.model}, without repairs and retries. Nothing was sent."]
+    if estimate.batch_requests:
+        lines.append(f"As a batch the same work would cost ${estimate.batch_cost_usd:.2f}.")
+    return Group(table, Text("\n".join(lines), style="dim"))
+
+
+def scores_screen(report: "ScoreReport") -> RenderableType:
+    """What a scoring run did, a line per dimension."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("Dimension")
+    for heading in ("Scored", "Stood before", "From cache", "Failed", "Refused", "Over budget", "Requests", "USD"):
+        table.add_column(heading, justify="right")
+    for dimension, row in report.dimensions.items():
+        numbers = (row.scored, row.unchanged, row.cache_hits, row.failed, row.refused, row.over_budget, row.requests)
+        table.add_row(dimension.replace("_", " "), *(f"{n:,}" for n in numbers), f"{row.cost_usd:.2f}")
+    quotes = sum(row.quotes_checked for row in report.dimensions.values())
+    dropped = sum(row.quotes_dropped for row in report.dimensions.values())
+    notes = [f"{quotes:,} quotes checked word for word, {dropped:,} not found and dropped.", *report.messages]
+    return Group(table, Text("\n".join(notes)))
+
+
+def evaluation_screen(evaluation: "Evaluation") -> RenderableType:
+    """Agreement with people, and what may be said of it."""
+    lines: list[RenderableType] = []
+    for agreement in evaluation.agreements:
+        interval = agreement.exact_interval
+        kappa = "undefined" if agreement.kappa is None else f"{agreement.kappa:.2f}"
+        lines.append(
+            Text.assemble(
+                (f"{agreement.dimension.replace('_', ' ').capitalize()} ({agreement.kind}s)\n", "bold"),
+                f"  {agreement.exact:.0%} equal ({interval.low:.0%} to {interval.high:.0%}; {agreement.n_labels} labels "
+                f"on {agreement.n_calls} calls), kappa {kappa}. Always answering {agreement.constant_answer!r} would "
+                f"reach {agreement.constant_exact:.0%}.\n  {agreement.claim.capitalize()}.",
+            )
+        )
+    if not lines:
+        lines.append(Text("No label meets an answer of the machine."))
+    unmatched = ", ".join(f"{n} {reason}" for reason, n in sorted(evaluation.unmatched.items()))
+    if unmatched:
+        lines.append(Text(f"Not compared: {unmatched}."))
+    if evaluation.flip_rate is not None:
+        lines.append(Text(f"{evaluation.flip_rate:.1%} of {evaluation.n_repeats} verdicts changed when asked again."))
+    if evaluation.is_sandbox:
+        lines.append(Text("The answers came from the sandbox: this says nothing about Claude.", style="yellow"))
+    return Group(*lines)
 
 
 def _title(text: str) -> RenderableType:
