@@ -9,7 +9,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class GongSettings(BaseSettings):
     """Access to one Gong company. Every field reads `GONG_<FIELD>`."""
 
-    model_config = SettingsConfigDict(env_prefix="GONG_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="GONG_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     api_key: SecretStr = SecretStr("")
     api_secret: SecretStr = SecretStr("")

@@ -9,7 +9,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class HubSpotSettings(BaseSettings):
     """Access to one HubSpot account. Every field reads `HUBSPOT_<FIELD>`."""
 
-    model_config = SettingsConfigDict(env_prefix="HUBSPOT_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="HUBSPOT_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     access_token: SecretStr = SecretStr("")
     base_url: str = "https://api.hubapi.com"
