@@ -77,7 +77,8 @@ def guarded_protocol(*, head_timeout_s: float, max_connections: int) -> type[asy
 
 def serve(app: Starlette, settings: WebhookSettings, *, port: int, on_ready: Callable[[str], None]) -> None:
     """Serve `app` on 127.0.0.1 until SIGTERM or SIGINT; `on_ready` is told the address. Port 0 takes a free one."""
-    with socket.socket() as listener:
+    # the protocol is named because asyncio turns Nagle's delay off only for sockets that say they are TCP
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
         listener.listen(2_048)
