@@ -45,11 +45,19 @@ def moment(value: Any) -> datetime | None:
 
 def dump(value: Any) -> str:
     """Compact JSON text in the order it came."""
-    return orjson.dumps(value).decode()
+    return _dumped(value, 0).decode()
 
 
 def content_hash(value: Mapping[str, Any] | list[Any], *, row_version: str) -> str:
     """SHA-256 whatever the order of keys; `row_version` changes when rows are built differently."""
     digest = hashlib.sha256(row_version.encode())
-    digest.update(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
+    digest.update(_dumped(value, orjson.OPT_SORT_KEYS))
     return digest.hexdigest()
+
+
+def _dumped(value: Any, option: int) -> bytes:
+    try:
+        return orjson.dumps(value, option=option)
+    except TypeError:
+        # orjson stops at 64 bits; Postgres keeps numbers of any length
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=bool(option)).encode()
