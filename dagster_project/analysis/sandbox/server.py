@@ -208,9 +208,10 @@ class Sandbox:
     async def _respond(
         self, body: dict[str, Any], model: Model, switch: Switch | None, send: Send, request_id: str
     ) -> None:
+        plan = self._plan(body, model)
         await asyncio.sleep(self.behaviour.first_event_s)
-        reply = self.reply(body, model, switch)
-        self.cache.reveal(reply.plan)
+        reply = self._reply(body, model, switch, plan)
+        self.cache.reveal(plan)
         await asyncio.sleep(self.behaviour.answer_s)
         message = message_body(reply, request_id)
         if switch is not None and switch.kind == "odd_usage":
@@ -220,13 +221,14 @@ class Sandbox:
     async def _stream(
         self, body: dict[str, Any], model: Model, switch: Switch | None, send: Send, request_id: str
     ) -> None:
+        plan = self._plan(body, model)
         await asyncio.sleep(self.behaviour.first_event_s)
-        reply = self.reply(body, model, switch)
+        reply = self._reply(body, model, switch, plan)
         await start_response(send, 200, "text/event-stream; charset=utf-8", request_id, rate_limit_headers())
         message = message_body(reply, request_id)
         message.update(content=[], stop_reason=None, usage={**reply.usage, "output_tokens": 1})
         await send_events(send, [("message_start", {"type": "message_start", "message": message})])
-        self.cache.reveal(reply.plan)
+        self.cache.reveal(plan)
         await asyncio.sleep(self.behaviour.answer_s)
         events: list[tuple[str, dict[str, Any]]] = [
             (
@@ -260,18 +262,25 @@ class Sandbox:
             )
         await send_events(send, events, is_last=True)
 
-    def reply(self, body: dict[str, Any], model: Model, switch: Switch | None, *, scope: str = "live") -> Reply:
+    def _plan(self, body: dict[str, Any], model: Model, *, scope: str = "live") -> Plan:
+        """What is read and written is settled when a request arrives, not when it is answered."""
         plan = self.cache.plan(body, min_tokens=model.min_cacheable_prefix, scope=scope)
+        if plan.total > model.context_window:
+            raise RefusedError(f"prompt is too long: {plan.total} tokens > {model.context_window} maximum")
+        return plan
+
+    def _reply(self, body: dict[str, Any], model: Model, switch: Switch | None, plan: Plan) -> Reply:
         system, transcript, questions = prompt_texts(body)
         kind = switch.kind if switch is not None else None
-        if plan.total + body["max_tokens"] > model.context_window and plan.total > model.context_window:
-            raise RefusedError(f"prompt is too long: {plan.total} tokens > {model.context_window} maximum")
         if has_format(body):
             self._judge.obeys_injections = self.behaviour.obeys_injections
             self._judge.flip_share = self.behaviour.flip_share
-            answer = self._judge.answer(system=system, transcript=transcript, questions=questions)
-            if kind is not None:
-                answer = answered_wrongly(kind, answer, transcript)
+            if SECTION.search(questions):
+                answer = self._judge.answer(system=system, transcript=transcript, questions=questions)
+                if kind is not None:
+                    answer = answered_wrongly(kind, answer, transcript)
+            else:
+                answer = smallest_instance(body["output_config"]["format"]["schema"])
             text = json.dumps(answer, ensure_ascii=False)
         else:
             text = "This is the sandbox: it answers questions with a schema."
@@ -290,7 +299,7 @@ class Sandbox:
             model = self._model(parameters)
             check_request(parameters, model=model, is_batch=True)
             switch = self._pick_fault(parameters)
-            reply = self.reply(parameters, model, switch, scope=scope)
+            reply = self._reply(parameters, model, switch, self._plan(parameters, model, scope=scope))
         except RefusedError as refused:
             return error_body("invalid_request_error", str(refused), request_id)
         except ApiError as fault:
@@ -310,6 +319,29 @@ def prompt_texts(body: dict[str, Any]) -> tuple[str, str, str]:
     system = "\n\n".join(text_of(block) for block in as_blocks(body.get("system")))
     blocks = [text_of(block) for message in body["messages"] for block in as_blocks(message.get("content"))]
     return system, blocks[0] if blocks else "", "\n".join(blocks[1:]) if len(blocks) > 1 else "".join(blocks)
+
+
+def smallest_instance(schema: dict[str, Any]) -> Any:
+    """The least answer that a schema allows, for prompts that ask nothing the judge knows."""
+    if "enum" in schema:
+        return schema["enum"][0]
+    if "anyOf" in schema:
+        return smallest_instance(schema["anyOf"][0])
+    kind = schema.get("type")
+    match kind[0] if isinstance(kind, list) else kind:
+        case "object":
+            properties = schema.get("properties") or {}
+            return {name: smallest_instance(properties[name]) for name in schema.get("required") or properties}
+        case "array":
+            return [smallest_instance(schema["items"])] if schema.get("minItems") else []
+        case "integer" | "number":
+            return 0
+        case "boolean":
+            return False
+        case "null":
+            return None
+        case _:
+            return ""
 
 
 def has_format(body: dict[str, Any]) -> bool:

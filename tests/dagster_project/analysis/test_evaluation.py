@@ -41,9 +41,7 @@ def test_the_constant_answer_stands_beside_the_agreement_and_no_claim_is_made_of
 
 
 def test_a_claim_needs_bound_kappa_and_people_who_do_not_agree_better():
-    pairs = [
-        Pair(f"call-{n}", "discovery", "level", level, level) for n, level in zip(range(200), levels, strict=False)
-    ]
+    pairs = [Pair(f"call-{n}", "discovery", "level", level, level) for n, level in enumerate("12345" * 40)]
     good = agreement(pairs, dimension="discovery", kind="level", human=[("1", "1"), ("2", "3")], seed=1)
     assert good.claim == "at least 80 % agreement"
     few = agreement(

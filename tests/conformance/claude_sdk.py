@@ -1,0 +1,91 @@
+"""Run the Anthropic SDK's own tests of Messages and Batches against the sandbox.
+
+    uv run python tests/conformance/claude_sdk.py
+
+The tests are the vendor's: they are fetched from the package index by version and hash, run in an environment of their
+own, and not kept here. The sandbox answers in its conformance mode (shapes only), because those tests send literal ids
+and options that contradict each other.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+VERSION = "2.10.0"
+SHA256 = "6f3ffbdc6eb0a09a197be2eabdc62b8395a13d692710b8cdfa0393a80b355585"
+TESTS = ("tests/api_resources/test_messages.py", "tests/api_resources/messages/test_batches.py")
+NEEDS = (
+    "pytest",
+    "pytest-asyncio",
+    "pytest-xdist",
+    "respx",
+    "inline-snapshot",
+    "http-snapshot[httpx]",
+    "dirty-equals",
+    "time-machine",
+    "rich",
+    "aiohttp",
+)
+
+
+def fetch(folder: Path) -> Path:
+    """The unpacked source distribution."""
+    subprocess.run(
+        [
+            *("uv", "run", "--no-project", "--with", "pip", "python", "-m", "pip", "download", "--quiet"),
+            *("--no-deps", "--no-binary", ":all:", "--dest", str(folder), f"anthropic=={VERSION}"),
+        ],
+        check=True,
+    )
+    archive = folder / f"anthropic-{VERSION}.tar.gz"
+    found = hashlib.sha256(archive.read_bytes()).hexdigest()
+    if found != SHA256:
+        raise SystemExit(f"{archive.name} has the hash {found}, expected {SHA256}: do not run it")
+    with tarfile.open(archive) as packed:
+        packed.extractall(folder, filter="data")
+    return folder / f"anthropic-{VERSION}"
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as name:
+        source = fetch(Path(name))
+        sandbox = subprocess.Popen(
+            [sys.executable, "-m", "dagster_project.analysis.sandbox", "--port", "0", "--conformance"],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+        try:
+            assert sandbox.stdout is not None
+            url = json.loads(sandbox.stdout.readline())["url"]
+            extras = [part for package in NEEDS for part in ("--with", package)]
+            return subprocess.run(
+                [
+                    "uv",
+                    "run",
+                    "--no-project",
+                    "--with",
+                    f"{source}[aiohttp]",
+                    *extras,
+                    "pytest",
+                    "-q",
+                    "-n",
+                    "2",
+                    *TESTS,
+                ],
+                cwd=source,
+                env={**os.environ, "TEST_API_BASE_URL": url},
+                check=False,
+            ).returncode
+        finally:
+            sandbox.terminate()
+            sandbox.wait(timeout=10)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
