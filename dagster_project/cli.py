@@ -52,6 +52,8 @@ def _run_weeks(settings: Settings, database_url: str, weeks: tuple[date, ...], n
         raise fail(f"Run {run.run_id} failed:\n{failures}\nWhat the tools printed is in {log}.", Exit.FAILED)
     summary = read_summary(database_url, since=started)
     console.print(summary_screen(summary, seconds=time.monotonic() - began, next_steps=next_steps))
+    if run.is_partial:
+        raise fail("The load stopped early and is partial; run the command again to go on.", Exit.PARTIAL)
 
 
 @app.command()
@@ -200,12 +202,15 @@ def knowledge_check() -> None:
     """Check rubrics, documents and prices, and say what to mend."""
     from knowledge.check import check
 
-    findings = check()
+    findings = check(on=datetime.now(UTC).date())
     for finding in findings:
-        console.print(f"[red]{escape(str(finding))}[/red]")
-    if findings:
+        style = "red" if finding.level == "error" else "yellow"
+        console.print(f"[{style}]{escape(str(finding))}[/{style}]")
+    if any(finding.level == "error" for finding in findings):
         raise typer.Exit(Exit.FAILED)
-    console.print("The knowledge base is sound.")
+    console.print(
+        "The knowledge base is sound." if not findings else "No errors; the warnings above make scores weaker."
+    )
 
 
 @app.command()

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_project.definitions import defs
+from dagster_project.defs.ingest.assets import IS_PARTIAL
 
 logger = logging.getLogger(__name__)
 
@@ -47,10 +48,14 @@ run_retries:
 
 @dataclass(frozen=True)
 class PipelineRun:
-    """How a run of the job ended. `failures` has one line for every step that failed."""
+    """How a run of the job ended. `failures` has one line for every step that failed.
+
+    A partial run did what it could, for instance until the day's quota of Gong requests was gone; the next resumes.
+    """
 
     run_id: str
     succeeded: bool
+    is_partial: bool
     seconds: float
     failures: tuple[str, ...]
 
@@ -78,9 +83,17 @@ def run_pipeline(*, weeks: Sequence[date], run_config: dict[str, Any] | None = N
     return PipelineRun(
         run_id=result.run_id,
         succeeded=result.success,
+        is_partial=any(_is_partial(event) for event in result.all_events),
         seconds=time.monotonic() - started,
         failures=tuple(_failure(event) for event in result.all_events if event.is_step_failure),
     )
+
+
+def _is_partial(event: dg.DagsterEvent) -> bool:
+    if not event.is_step_materialization:
+        return False
+    value = event.step_materialization_data.materialization.metadata.get(IS_PARTIAL)
+    return value is not None and bool(value.value)
 
 
 def _failure(event: dg.DagsterEvent) -> str:

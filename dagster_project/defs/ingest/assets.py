@@ -10,9 +10,14 @@ from dagster_project.defs.partitions import call_weeks, partition_weeks, window_
 from dagster_project.defs.resources import Warehouse
 from dlt_pipelines.gong.settings import GongSettings
 from dlt_pipelines.gong.source import load
+from dlt_pipelines.hubspot.settings import HubSpotSettings
+from dlt_pipelines.hubspot.source import load as load_hubspot
 from dlt_pipelines.report import LoadReport
 
 logger = logging.getLogger(__name__)
+
+# a run that stopped early, for instance at the day's quota, says so under this name; the next run resumes
+IS_PARTIAL = "is_partial"
 
 GONG: dict[str, Any] = {
     "group_name": "ingest",
@@ -35,7 +40,7 @@ def _load(
     window: tuple[datetime, datetime] | None = None,
     call_ids: Sequence[str] | None = None,
 ) -> LoadReport:
-    report = load(
+    return load(
         database_url=warehouse.database_url,
         settings=GongSettings(),
         streams=streams,
@@ -43,28 +48,61 @@ def _load(
         call_ids=call_ids,
         on_progress=logger.info,
     )
-    for problem in report.problems:
-        logger.warning("%s", problem)
-    return report
 
 
-def _results(report: LoadReport) -> Iterator[dg.MaterializeResult]:
+def _results(report: LoadReport, source: str = "gong") -> Iterator[dg.MaterializeResult]:
     for name, stream in report.streams.items():
         yield dg.MaterializeResult(
-            asset_key=["gong", name],
+            asset_key=[source, name],
             metadata={
                 "rows_read": stream.rows_read,
                 "rows_written": stream.rows_written,
                 "requests": stream.requests,
                 "problems": len([problem for problem in report.problems if problem.stream == name]),
+                IS_PARTIAL: report.is_partial,
             },
         )
 
 
-@dg.multi_asset(specs=[dg.AssetSpec(["gong", "users"], description="One row per user and validity.", **GONG)])
-def people(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
-    """Everybody in the Gong company, as a full snapshot with history."""
-    yield from _results(_load(warehouse, ["users"]))
+COMPANY = {
+    "users": "One row per user and validity.",
+    "workspaces": "One row per workspace.",
+    "trackers": "One row per keyword tracker.",
+    "scorecards": "One row per scorecard, its questions as JSON.",
+    "answered_scorecards": "One row per scorecard that a person filled in, to hold the machine's scores against.",
+    "interaction_stats": "One row per user and day, as Gong measured it.",
+    "library_folders": "One row per library folder, its calls as JSON.",
+}
+
+
+@dg.multi_asset(specs=[dg.AssetSpec(["gong", name], description=grain, **GONG) for name, grain in COMPANY.items()])
+def company(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
+    """Everything of the Gong company that belongs to no single week."""
+    yield from _results(_load(warehouse, list(COMPANY)))
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(
+            ["hubspot", name],
+            description=f"One row per HubSpot {grain}.",
+            # contacts are matched with the people on calls
+            deps=[dg.AssetKey(["gong", "calls"])],
+            **GONG,
+        )
+        for name, grain in {"deals": "deal", "companies": "company", "contacts": "contact"}.items()
+    ]
+)
+def crm(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
+    """HubSpot's objects and the calls they belong to; nothing without HUBSPOT_ACCESS_TOKEN."""
+    settings = HubSpotSettings()
+    if not settings.access_token.get_secret_value():
+        logger.debug("HUBSPOT_ACCESS_TOKEN is not set: deals come from the calls' own context only")
+        for name in ("deals", "companies", "contacts"):
+            yield dg.MaterializeResult(asset_key=["hubspot", name], metadata={"rows_written": 0, "connected": False})
+        return
+    report = load_hubspot(database_url=warehouse.database_url, settings=settings, on_progress=logger.info)
+    yield from _results(report, "hubspot")
 
 
 @dg.multi_asset(
