@@ -53,7 +53,9 @@ def _run_weeks(settings: Settings, database_url: str, weeks: tuple[date, ...], n
     summary = read_summary(database_url, since=started)
     console.print(summary_screen(summary, seconds=time.monotonic() - began, next_steps=next_steps))
     if run.is_partial:
-        raise fail("The load stopped early and is partial; run the command again to go on.", Exit.PARTIAL)
+        raise fail(
+            "The run stopped early and is partial (the reason is above); run the command again to go on.", Exit.PARTIAL
+        )
 
 
 @app.command()

@@ -12,6 +12,7 @@ from dagster_project.analysis.settings import AnalysisSettings
 from dagster_project.analysis.store import build_chunks
 from dagster_project.defs.analysis.specs import TRANSCRIPT_CHUNKS, dimension_specs
 from dagster_project.defs.ownership import DATA_TEAM, HOURLY
+from dagster_project.defs.ingest.assets import IS_PARTIAL
 from dagster_project.defs.partitions import call_weeks, partition_weeks
 from dagster_project.defs.resources import Warehouse
 
@@ -81,7 +82,10 @@ def dimension_scores(
     for message in report.messages:
         logger.warning("%s", message)
     for dimension, outcome in report.dimensions.items():
-        yield dg.MaterializeResult(asset_key=["analysis", dimension], metadata=_metadata(outcome))
+        yield dg.MaterializeResult(
+            asset_key=["analysis", dimension],
+            metadata={**_metadata(outcome), IS_PARTIAL: report.stop_kind is not None},
+        )
 
 
 def _metadata(report: "DataclassInstance") -> dict[str, int | float]:
