@@ -11,8 +11,8 @@ from dagster_project.analysis.engine import score_weeks
 from dagster_project.analysis.settings import AnalysisSettings
 from dagster_project.analysis.store import build_chunks
 from dagster_project.defs.analysis.specs import TRANSCRIPT_CHUNKS, dimension_specs
-from dagster_project.defs.ownership import DATA_TEAM, HOURLY
 from dagster_project.defs.ingest.assets import IS_PARTIAL
+from dagster_project.defs.ownership import DATA_TEAM, HOURLY
 from dagster_project.defs.partitions import call_weeks, partition_weeks
 from dagster_project.defs.resources import Warehouse
 
