@@ -4,12 +4,14 @@ from typing import Annotated
 
 from fastmcp import FastMCP
 from fastmcp.exceptions import ResourceError
+from mcp_types import CompletionArgument, CompletionContext, PromptReference, ResourceTemplateReference
 from pydantic import Field
 
 from knowledge.rubrics import load_rubrics
 from streamlit_app.mcp_identity import Identity
 from streamlit_app.queries.database import Database
 from streamlit_app.queries.metrics import METRICS
+from streamlit_app.queries.people import list_reps
 from streamlit_app.queries.reviews import weekly_reviews
 from streamlit_app.texts import visible
 
@@ -80,6 +82,21 @@ def register_guides(server: FastMCP, database: Database, identity: Identity) -> 
         if not found:
             raise ResourceError(f"No review of the week of {week_start[:20]} that you may see. Weeks start on Mondays.")
         return visible("\n\n---\n\n".join(review.markdown for review in found))[:30_000]
+
+    @server.completion
+    def complete(
+        ref: PromptReference | ResourceTemplateReference,
+        argument: CompletionArgument,
+        context: CompletionContext | None,
+    ) -> list[str] | None:
+        typed = argument.value.casefold()
+        if argument.name == "rep":
+            names = [rep.rep_name for rep in list_reps(database, identity.viewer())]
+            return [name for name in names if typed in name.casefold()]
+        if argument.name == "week_start":
+            weeks = [review.week_start.isoformat() for review in weekly_reviews(database, identity.viewer())]
+            return [week for week in dict.fromkeys(weeks) if week.startswith(typed)]
+        return None
 
     @server.prompt(title="Prepare a one-to-one", description="What to praise, what to tighten, what to agree on.")
     def prepare_one_to_one(rep: Annotated[str, Field(description="The rep's name, e-mail address or id.")]) -> str:

@@ -36,8 +36,8 @@ INSTRUCTIONS = (
     f"not for pay or dismissal. {DATA_NOT_INSTRUCTIONS} You see what the signed-in person may see and nothing else."
 )
 # well above what people and models do, low enough that a loop does not starve the others
-REQUESTS_PER_SECOND = 50.0
-BURST = 200
+REQUESTS_PER_SECOND = 200.0
+BURST = 1_000
 LOOPBACK = "127.0.0.1"
 
 
@@ -144,6 +144,20 @@ def build_server(settings: Settings, database: Database | None = None) -> FastMC
     return server
 
 
+def http_options(settings: Settings, *, host: str) -> dict[str, Any]:
+    """How the server is served over HTTP: only to the hosts it is known under.
+
+    Sessions stay on for clients of the handshake revisions; requests of 2026-07-28 carry their own state.
+    """
+    return {
+        "show_banner": False,
+        "host": host,
+        "log_level": "warning",
+        "host_origin_protection": True,
+        "allowed_hosts": [f"{LOOPBACK}:*", "localhost:*", *settings.mcp_allowed_hosts],
+    }
+
+
 def start_up_check(settings: Settings, *, is_http: bool) -> list[str]:
     """What is missing, in plain words; empty when the server can answer."""
     problems: list[str] = []
@@ -208,18 +222,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments.http:
         server.run(transport="stdio", show_banner=False)
         return 0
-    hosts = [f"{LOOPBACK}:*", "localhost:*", *settings.mcp_allowed_hosts]
-    asyncio.run(
-        server.run_http_async(
-            show_banner=False,
-            host=arguments.host,
-            port=arguments.port,
-            log_level="warning",
-            stateless_http=True,
-            host_origin_protection=True,
-            allowed_hosts=hosts,
-        )
-    )
+    asyncio.run(server.run_http_async(port=arguments.port, **http_options(settings, host=arguments.host)))
     return 0
 
 
