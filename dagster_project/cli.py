@@ -192,6 +192,12 @@ def simulate_claude(port: Annotated[int, typer.Option(help="0 takes a free port.
     _serve("dagster_project.analysis.sandbox", port, [])
 
 
+@simulate_app.command("hubspot")
+def simulate_hubspot(port: Annotated[int, typer.Option(help="0 takes a free port.")] = 0) -> None:
+    """Serve a HubSpot CRM API on this machine."""
+    _serve("dlt_pipelines.hubspot.simulator", port, [])
+
+
 def _serve(module: str, port: int, arguments: list[str]) -> None:
     import runpy
 

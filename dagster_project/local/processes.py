@@ -18,6 +18,7 @@ from urllib.request import urlopen
 
 logger = logging.getLogger(__name__)
 
+
 class ProcessFailedError(RuntimeError):
     """A child process ended or stayed silent before it was ready; the text holds the end of its log."""
 

@@ -1,5 +1,7 @@
 """The services that people look at, as child processes on loopback."""
 
+import os
+import secrets
 import sys
 import time
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ from pathlib import Path
 
 from dagster_project.local.processes import Child, Supervisor, free_port
 from dagster_project.settings import ROOT
+from dlt_pipelines.webhooks.settings import WebhookSettings
 
 WATCH_EVERY_S = 0.5
 
@@ -36,41 +39,57 @@ class RunningServices:
 
 @contextmanager
 def open_services(home: Path) -> Iterator[RunningServices]:
-    """Dashboard, Dagster UI with its daemon, and MCP server; ended on exit."""
+    """Dashboard, Dagster UI with its daemon, MCP server and webhook receiver; ended on exit."""
     python = sys.executable
     dashboard, dagster, mcp = free_port(8501), free_port(3000), free_port(8765)
-    local = {"CALL_COACH_LOCAL_VIEWER": "admin"}
+    # everyone who reaches these loopback ports is on this machine, as its owner
+    local = {"CALL_COACH_LOCAL_VIEWER": os.environ.get("CALL_COACH_LOCAL_VIEWER", "admin")}
     with Supervisor(logs=home / "logs") as supervisor:
-        children = {
-            "Dashboard": supervisor.start(
+        children = (
+            supervisor.start(
                 "dashboard",
                 [
-                    python,
-                    "-m",
-                    "streamlit",
-                    "run",
-                    str(ROOT / "streamlit_app" / "app.py"),
-                    "--server.port",
-                    str(dashboard),
+                    *(python, "-m", "streamlit", "run", str(ROOT / "streamlit_app" / "app.py")),
+                    *("--server.port", str(dashboard)),
                 ],
                 environment=local,
             ),
-            "Dagster": supervisor.start(
+            supervisor.start(
                 "dagster",
                 [
                     *(python, "-m", "dagster", "dev", "--workspace", str(ROOT / "workspace.yaml")),
                     *("--host", "127.0.0.1", "--port", str(dagster)),
                 ],
             ),
-            "MCP server": supervisor.start(
+            supervisor.start(
                 "mcp", [python, "-m", "streamlit_app.mcp_server", "--http", "--port", str(mcp)], environment=local
             ),
-        }
+        )
+        webhooks = supervisor.start_server(
+            "webhooks",
+            [python, "-m", "dlt_pipelines.webhooks", "--port", str(free_port(8080))],
+            environment=_webhook_keys(home),
+        )
         services = (
             Service("Dashboard", f"http://127.0.0.1:{dashboard}", "what to coach this week, down to the quoted moment"),
             Service("Dagster", f"http://127.0.0.1:{dagster}", "runs, schedules and the lineage from Gong to marts"),
             Service("MCP server", f"http://127.0.0.1:{mcp}/mcp", "for Claude Desktop and Claude Code"),
         )
-        for service in services:
-            supervisor.wait_until_ready(children[service.name], service.url)
-        yield RunningServices(services=services, supervisor=supervisor)
+        for child, service in zip(children, services, strict=True):
+            supervisor.wait_until_ready(child, service.url)
+        receiver = Service("Webhooks", f"{webhooks}/webhooks/gong", "where Gong's automation rules post new calls")
+        yield RunningServices(services=(*services, receiver), supervisor=supervisor)
+
+
+def _webhook_keys(home: Path) -> dict[str, str]:
+    """Nothing where the receiver has a key; else a secret of this machine's own, so that no event is taken unsigned.
+
+    It stands in `<home>/webhook_secret`, to be put at the end of the address.
+    """
+    if WebhookSettings().has_a_scheme:
+        return {}
+    file = home / "webhook_secret"
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(24))
+    return {"GONG_WEBHOOK_URL_SECRET": file.read_text().strip()}

@@ -197,7 +197,7 @@ def test_eight_real_meetings_become_scores_of_four_dimensions_and_a_brief(home: 
 
 
 @pytest.mark.usefixtures("first_demo")
-def test_up_shows_three_services_and_ctrl_c_leaves_nothing_behind(home: Home) -> None:
+def test_up_shows_its_services_and_ctrl_c_leaves_nothing_behind(home: Home) -> None:
     process = subprocess.Popen(
         [COMMAND, "up"],
         env=home.environment(),
@@ -211,7 +211,7 @@ def test_up_shows_three_services_and_ctrl_c_leaves_nothing_behind(home: Home) ->
         line = process.stdout.readline()
         assert line, shown.decode()
         shown += line
-    assert all(name in shown for name in (b"Dashboard", b"Dagster", b"MCP server"))
+    assert all(name in shown for name in (b"Dashboard", b"Dagster", b"MCP server", b"Webhooks"))
     family = psutil.Process(process.pid).children(recursive=True)
     assert len(family) > 3
     process.send_signal(signal.SIGINT)
