@@ -5,6 +5,7 @@ A short or empty answer never retires anything: what was known stays until a com
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from dlt_pipelines import answers, destination
@@ -75,6 +76,7 @@ def _read(session: Session, client: GongClient, snapshot: Snapshot) -> tuple[dic
     """Rows by key, and how many items Gong announced, where it says so."""
     stream = snapshot.table.name
     erased = session.books.tombstones("rep") if snapshot.table is tables.USERS else frozenset()
+    contents = _FolderContents(session, client) if snapshot.table is tables.LIBRARY_FOLDERS else None
     rows: dict[str, dict[str, Any]] = {}
     announced: int | None = None
     workspaces: list[str | None] = [*_workspace_ids(client, stream)] if snapshot.is_per_workspace else [None]
@@ -96,11 +98,40 @@ def _read(session: Session, client: GongClient, snapshot: Snapshot) -> tuple[dic
                 key = key if isinstance(key, str) else answers.dump(key)
                 if subject_sha256(key) in erased:
                     continue
-                stamp = {"workspaceId": workspace_id} if workspace_id else {}
+                stamp: dict[str, Any] = {"workspaceId": workspace_id} if workspace_id else {}
+                if contents is not None:
+                    stamp["calls"] = contents.of(key, item.get("updated"))
                 rows[key] = tables.plain_row(snapshot.table, {**stamp, **item}, now=session.now)
         if total is not None:
             announced = (announced or 0) + total
     return rows, announced
+
+
+class _FolderContents:
+    """The calls in library folders: a request each, so once a day and whenever a folder says that it changed."""
+
+    def __init__(self, session: Session, client: GongClient) -> None:
+        self._client = client
+        today = session.now.date()
+        self._is_due = today not in session.books.days_read("library_folders")
+        rows = session.connection.execute(
+            "select id, updated, calls from raw_gong.library_folders where not is_deleted and calls is not null"
+        ).fetchall()
+        self._known: dict[str, tuple[datetime | None, Any]] = {key: (updated, calls) for key, updated, calls in rows}
+        session.after_commit(lambda: session.books.set_day_read("library_folders", today, session.now))
+
+    def of(self, folder_id: str, updated: Any) -> Any:
+        known_updated, calls = self._known.get(folder_id, (None, None))
+        if calls is not None and not self._is_due and known_updated == answers.moment(updated):
+            return calls
+        answer = self._client.send(
+            "GET",
+            "/v2/library/folder-content",
+            stream="library_folders",
+            where=f"folder {folder_id}",
+            params={"folderId": folder_id},
+        )
+        return answer.get("calls") or []
 
 
 def _pages(client: GongClient, snapshot: Snapshot, workspace_id: str | None) -> Iterator[Page]:

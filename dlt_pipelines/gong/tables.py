@@ -194,6 +194,7 @@ LIBRARY_FOLDERS = Table(
         "created_by": "text",
         "updated": "timestamp",
         "workspace_id": "text",
+        "calls": "json",
         "content_hash": "text",
         "is_deleted": "bool",
         "loaded_at": "timestamp",

@@ -94,6 +94,7 @@ class Simulator:
                 self._route("/v2/settings/trackers", "GET", "api:settings:trackers:read", self._trackers),
                 self._route("/v2/settings/scorecards", "GET", "api:settings:scorecards:read", self._scorecards),
                 self._route("/v2/library/folders", "GET", "api:library:read", self._library_folders),
+                self._route("/v2/library/folder-content", "GET", "api:library:read", self._folder_content),
                 self._route("/v2/stats/activity/scorecards", "POST", "api:stats:scorecards", self._answered),
                 self._route("/v2/stats/interaction", "POST", "api:stats:interaction", self._interaction_stats),
             ]
@@ -244,8 +245,17 @@ class Simulator:
         chosen = [item for item in self.tenant.library_folders if item.get("workspaceId", wanted) == wanted]
         if not chosen:
             raise RefusalError(404, "No folders found for the specified period")
-        folders = [{key: value for key, value in item.items() if key != "workspaceId"} for item in chosen]
+        inside = ("workspaceId", "calls")
+        folders = [{key: value for key, value in item.items() if key not in inside} for item in chosen]
         return orjson.dumps({"requestId": _request_id(), "folders": folders})
+
+    def _folder_content(self, query: dict[str, str], body: dict[str, Any]) -> bytes:
+        del body
+        for item in self.tenant.library_folders:
+            if item["id"] == query.get("folderId"):
+                shown = {key: item.get(key) for key in ("id", "name", "createdBy", "updated")}
+                return orjson.dumps({"requestId": _request_id(), **shown, "calls": item.get("calls", [])})
+        raise RefusalError(404, f"Folder ID {query.get('folderId')} was not found")
 
     def _answered(self, query: dict[str, str], body: dict[str, Any]) -> bytes:
         del query

@@ -10,11 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from dagster_project.local import postgres
 from dlt_pipelines.gong.settings import GongSettings
 from dlt_pipelines.gong.simulator.faults import KINDS, Fault, Kind
 from dlt_pipelines.gong.simulator.server import Simulator
@@ -230,3 +232,32 @@ def test_a_load_waits_for_the_one_before_it_and_says_so_when_it_waits_in_vain(
         connection.execute("select pg_advisory_lock(hashtext('raw_gong load'))")
         with pytest.raises(Exception, match="GONG_LOCK_WAIT_S"):
             load(database_url=database_url, settings=settings.model_copy(update={"lock_wait_s": 0.1}))
+
+
+@pytest.mark.slow
+def test_a_database_that_restarts_in_the_middle_of_a_load_loses_nothing(
+    tmp_path: Path, settings: GongSettings, tenant: Tenant
+) -> None:
+    server = postgres.start(tmp_path)
+    restarts = 0
+
+    def restart_now_and_then(line: str) -> None:
+        nonlocal restarts
+        if restarts < 2 and line.startswith(("calls ", "writing ")):
+            restarts += 1
+            postgres.stop(tmp_path)
+            postgres.start(tmp_path)
+
+    try:
+        url = postgres.ensure_database(server, "restarted")
+        report = load(database_url=url, settings=settings, on_progress=restart_now_and_then)
+        assert not report.is_partial
+        with psycopg.connect(url) as connection:
+            counts = connection.execute(
+                "select (select count(*) from raw_gong.calls), (select count(*) from raw_gong.transcripts), "
+                "(select count(*) from raw_gong.users)"
+            ).fetchone()
+    finally:
+        postgres.stop(tmp_path)
+    assert restarts == 2
+    assert counts == (5, 5, 2)

@@ -73,6 +73,7 @@ def tenant(tenant: Tenant) -> Tenant:
     tenant.library_folders = [
         {"id": "61", "name": "Best of", "parentFolderId": None, "createdBy": None, "updated": "2024-01-02T08:00:00Z"}
     ]
+    tenant.library_folders[0]["calls"] = [{"id": tenant.calls[0]["metaData"]["id"], "note": "Listen to minute 3"}]
     return tenant
 
 
@@ -94,7 +95,8 @@ def test_every_stream_arrives_and_a_second_load_writes_nothing(load_gong: Load, 
     answer = rows("select answered_scorecard_id, scorecard_id, review_time, answers from raw_gong.answered_scorecards")
     assert (answer[0]["answered_scorecard_id"], answer[0]["scorecard_id"]) == ("91234567890123456", "81")
     assert answer[0]["answers"][0]["score"] == 4
-    assert rows("select workspace_id from raw_gong.library_folders") == [{"workspace_id": "6600001000000001"}]
+    folder = rows("select workspace_id, calls -> 0 ->> 'note' as note from raw_gong.library_folders")
+    assert folder == [{"workspace_id": "6600001000000001", "note": "Listen to minute 3"}]
     assert rows("select filter_query, created from raw_gong.trackers") == [
         {"filter_query": "{}", "created": datetime(2024, 1, 2, 8, 0, 0, 123000, tzinfo=UTC)}
     ]
@@ -114,6 +116,19 @@ def test_a_settled_day_is_not_asked_for_again(load_gong: Load, simulator: Simula
     simulator.log.clear()
     load_gong()
     assert [record for record in simulator.log if record.path == "/v2/stats/interaction"] == []
+
+
+def test_a_folder_is_opened_once_a_day_or_when_it_says_that_it_changed(
+    load_gong: Load, rows: Rows, tenant: Tenant, simulator: Simulator
+) -> None:
+    load_gong()
+    simulator.log.clear()
+    load_gong()
+    assert [record for record in simulator.log if record.path == "/v2/library/folder-content"] == []
+    tenant.library_folders[0]["calls"] = []
+    tenant.library_folders[0]["updated"] = "2024-03-02T08:00:00Z"
+    load_gong()
+    assert rows("select calls from raw_gong.library_folders") == [{"calls": []}]
 
 
 def test_a_removed_tracker_is_marked_and_a_removed_user_ends(load_gong: Load, rows: Rows, tenant: Tenant) -> None:
