@@ -1,7 +1,18 @@
+import re
+from collections.abc import Iterator
+
 import psycopg
 import pytest
+from pydantic import AliasChoices
+from pydantic_settings import BaseSettings
 
-from dagster_project.settings import dbt_environment, with_search_path
+from dagster_project.analysis.settings import AnalysisSettings
+from dagster_project.reviews.settings import ReviewSettings
+from dagster_project.settings import ROOT, Settings, dbt_environment, with_search_path
+from dlt_pipelines.gong.settings import GongSettings
+from dlt_pipelines.hubspot.settings import HubSpotSettings
+from dlt_pipelines.webhooks.settings import WebhookSettings
+from streamlit_app.settings import Settings as DeskSettings
 
 
 def test_a_managed_databases_url_is_taken_apart_for_dbt_with_its_tls_mode() -> None:
@@ -27,3 +38,22 @@ def test_other_parameters_of_the_url_survive(query: str) -> None:
     assert "csearch_path%3Ddagster" in changed or "csearch_path=dagster" in changed
     for kept in ("sslmode=require", "statement_timeout"):
         assert (kept in query) == (kept in changed)
+
+
+def names_of(settings: type[BaseSettings]) -> Iterator[str]:
+    """The environment variables that a settings class reads, the first of each field's aliases."""
+    for field, info in settings.model_fields.items():
+        alias = info.validation_alias or info.alias
+        if isinstance(alias, AliasChoices):
+            alias = alias.choices[0]
+        yield alias if isinstance(alias, str) else f"{settings.model_config.get('env_prefix', '')}{field}".upper()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [Settings, AnalysisSettings, ReviewSettings, GongSettings, HubSpotSettings, WebhookSettings, DeskSettings],
+    ids=lambda settings: settings.__module__,
+)
+def test_every_variable_stands_in_the_example_file(settings: type[BaseSettings]) -> None:
+    shown = set(re.findall(r"^#? ?([A-Z][A-Z_0-9]+)=", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
+    assert set(names_of(settings)) - shown == set()
