@@ -25,7 +25,7 @@ from dlt_pipelines.bookkeeping import subject_sha256
 logger = logging.getLogger(__name__)
 
 Kind = Literal["call", "rep", "account"]
-LOADER_LOCK = "raw_gong load"
+LOADER_LOCKS = ("raw_gong load", "raw_hubspot load")
 OURS = ("raw_gong", "raw_gong_staging", "raw_hubspot", "raw_hubspot_staging", "analysis", "ops", "knowledge")
 # rebuilt from the rest by dbt: a row that mentions the subject may go without a second look
 DERIVED = ("staging", "intermediate", "marts", "snapshots")
@@ -123,7 +123,7 @@ def erase(
                 )
             removed = _remove(connection, subject)
             _leave_tombstones(connection, subject, erased_by=erased_by, removed=removed)
-            left_over = _search(connection, pattern_of(subject.marks))
+            left_over = _search(connection, subject.marks)
         touched = [name for name, n in removed.items() if n]
         for name in touched:
             connection.execute(sql.SQL("vacuum {}").format(sql.Identifier(*name.split("."))))
@@ -163,7 +163,8 @@ RETURNED: dict[Kind, tuple[str, str]] = {
 def _wait_for_loader(connection: psycopg.Connection, wait_s: float) -> None:
     connection.execute(sql.SQL("set lock_timeout = {}").format(sql.Literal(f"{int(wait_s * 1000)}ms")))
     try:
-        connection.execute("select pg_advisory_lock(hashtext(%s))", [LOADER_LOCK])
+        for lock in LOADER_LOCKS:
+            connection.execute("select pg_advisory_lock(hashtext(%s))", [lock])
     except psycopg.errors.LockNotAvailable as error:
         raise LoadInProgressError(
             f"A load has held the database for {wait_s:.0f} s. Nothing was erased: try again when it has ended."
@@ -263,7 +264,7 @@ def _remove(connection: psycopg.Connection, subject: _Subject) -> Counter[str]:
         if not conditions:
             continue
         where = sql.SQL(" or ").join(condition for condition, _ in conditions)
-        values = [value for _, value in conditions]
+        values = [value for _, condition_values in conditions for value in condition_values]
         if (schema, table) in REDACTED:
             change = sql.SQL(REDACTED[schema, table])
             statement = sql.SQL("update {} set {} where {}").format(relation, change, where)
@@ -323,12 +324,15 @@ def _moments_of(connection: psycopg.Connection, subject: _Subject) -> list[str]:
 
 def _conditions(
     schema: str, table: str, columns: frozenset[str], subject: _Subject, moments: Sequence[str]
-) -> list[tuple[sql.Composable, Any]]:
+) -> list[tuple[sql.Composable, list[Any]]]:
     """How rows of one table are recognised as the subject's."""
-    found: list[tuple[sql.Composable, Any]] = []
+    found: list[tuple[sql.Composable, list[Any]]] = []
 
     def add(condition: str, value: object, column: str = "") -> None:
-        found.append((sql.SQL(condition).format(sql.Identifier(column)), value))
+        found.append((sql.SQL(condition).format(sql.Identifier(column)), [value]))
+
+    def add_text(text: str, traces: Sequence[str]) -> None:
+        found.append((_mentions(sql.SQL(text).format(sql.Identifier(table))), patterns_of(traces)))
 
     if "call_id" in columns:
         add("{}::text = any(%s)", subject.call_ids, "call_id")
@@ -348,12 +352,22 @@ def _conditions(
         add("moment_id = any(%s)", list(moments))
     elif (schema, table) == ("ops", "webhook_inbox"):
         # not convert_from: a body need not be text
-        add("encode(body, 'escape') ~ %s", pattern_of(subject.marks))
+        add_text("encode(body, 'escape')", subject.marks)
     elif (schema, table) in (("ops", "dead_letters"), ("raw_gong", "_owed")):
-        add("{}::text ~ %s", pattern_of(subject.marks), table)
+        add_text("{}::text", subject.marks)
     elif (schema, table) == ("ops", "reviews") or (schema in DERIVED and "call_id" not in columns):
-        add("{}::text ~ %s", pattern_of(subject.traces), table)
+        add_text("{}::text", subject.traces)
     return found
+
+
+def _mentions(text: sql.Composable) -> sql.Composed:
+    """A condition with the two parameters of `patterns_of`."""
+    return sql.SQL("({0} ~ %s and {0} ~ %s)").format(text)
+
+
+def patterns_of(traces: Sequence[str]) -> list[str]:
+    """The traces alone, and the traces with their bounds: the first is 15 times faster and sifts for the second."""
+    return ["|".join(_escaped(trace) for trace in sorted(traces, key=len, reverse=True)), pattern_of(traces)]
 
 
 def pattern_of(traces: Sequence[str]) -> str:
@@ -361,8 +375,12 @@ def pattern_of(traces: Sequence[str]) -> str:
     return "|".join(_bounded(trace) for trace in sorted(traces, key=len, reverse=True))
 
 
+def _escaped(trace: str) -> str:
+    return re.sub(r"([^A-Za-z0-9_\s])", r"\\\1", trace)
+
+
 def _bounded(trace: str) -> str:
-    escaped = re.sub(r"([^A-Za-z0-9_\s])", r"\\\1", trace)
+    escaped = _escaped(trace)
     if trace.isdigit():
         return rf"(?<![0-9]){escaped}(?![0-9])"
     # a letter after a backslash is an escape of JSON, not the start of a longer word
@@ -372,7 +390,7 @@ def _bounded(trace: str) -> str:
 def _clean_run_history(connection: psycopg.Connection, subject: _Subject, removed: Counter[str]) -> None:
     """Dagster's runs and events are kept; ids, addresses and names in them are not."""
     plain = [*subject.marks, *subject.names]
-    in_documents = list(dict.fromkeys([*plain, *(json.dumps(trace)[1:-1] for trace in plain)]))
+    sift, traces = patterns_of(list(dict.fromkeys([*plain, *(json.dumps(trace)[1:-1] for trace in plain)])))
     for schema, table, _ in _tables(connection, ("dagster",)):
         for column in _column(
             connection,
@@ -385,7 +403,7 @@ def _clean_run_history(connection: psycopg.Connection, subject: _Subject, remove
                 sql.SQL(
                     "update {0} set {1} = regexp_replace({1}, %(traces)s, %(instead)s, 'g') where {1} ~ %(traces)s"
                 ).format(sql.Identifier(schema, table), sql.Identifier(column)),
-                {"traces": pattern_of(in_documents), "instead": REPLACEMENT},
+                {"sift": sift, "traces": traces, "instead": REPLACEMENT},
             ).rowcount
 
 
@@ -402,15 +420,15 @@ def _leave_tombstones(
         )
 
 
-def _search(connection: psycopg.Connection, pattern: str) -> dict[str, int]:
+def _search(connection: psycopg.Connection, marks: Sequence[str]) -> dict[str, int]:
     """Rows that still mention the subject, by table: the proof that the columns above were enough."""
     found: dict[str, int] = {}
     for schema, table, _ in _tables(connection, (*OURS, *DERIVED, "dagster", "public")):
         count = connection.execute(
-            sql.SQL("select count(*) from {} as candidate where candidate::text ~ %s").format(
-                sql.Identifier(schema, table)
+            sql.SQL("select count(*) from {} as candidate where {}").format(
+                sql.Identifier(schema, table), _mentions(sql.SQL("candidate::text"))
             ),
-            [pattern],
+            patterns_of(marks),
         ).fetchone()
         if count and count[0]:
             found[f"{schema}.{table}"] = count[0]

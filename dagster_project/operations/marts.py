@@ -12,9 +12,12 @@ class BuildError(RuntimeError):
 
 
 def build_marts(database_url: str) -> None:
-    """Run dbt's models, without their tests, in a process of its own. Raises BuildError."""
+    """Run dbt's models and seeds, without their tests, in a process of its own. Raises BuildError."""
     done = subprocess.run(
-        [DBT_EXECUTABLE, "--quiet", "run", "--project-dir", DBT_FOLDER, "--profiles-dir", DBT_FOLDER],
+        [
+            *(DBT_EXECUTABLE, "--quiet", "build", "--resource-type", "model", "--resource-type", "seed"),
+            *("--project-dir", DBT_FOLDER, "--profiles-dir", DBT_FOLDER),
+        ],
         env={**os.environ, **QUIET, **dbt_environment(database_url)},
         capture_output=True,
         text=True,

@@ -168,9 +168,9 @@ def evaluation_screen(evaluation: "Evaluation") -> RenderableType:
         lines.append(
             Text.assemble(
                 (f"{agreement.dimension.replace('_', ' ').capitalize()} ({agreement.kind}s)\n", "bold"),
-                f"  {agreement.exact:.0%} equal ({interval.low:.0%} to {interval.high:.0%}; {agreement.n_labels} labels "
-                f"on {agreement.n_calls} calls), kappa {kappa}. Always answering {agreement.constant_answer!r} would "
-                f"reach {agreement.constant_exact:.0%}.\n  {agreement.claim.capitalize()}.",
+                f"  {agreement.exact:.0%} equal ({interval.low:.0%} to {interval.high:.0%}; {agreement.n_labels} "
+                f"labels on {agreement.n_calls} calls), kappa {kappa}. Always answering {agreement.constant_answer!r} "
+                f"would reach {agreement.constant_exact:.0%}.\n  {agreement.claim.capitalize()}.",
             )
         )
     if not lines:

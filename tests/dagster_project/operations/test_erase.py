@@ -265,13 +265,12 @@ def test_what_comes_back_is_erased_again(warehouse: str) -> None:
 
 
 def test_an_erasure_waits_for_a_load_that_is_under_way(warehouse: str) -> None:
-    with destination.connect(warehouse) as loader, destination.one_at_a_time(loader, name="raw_gong load") as has_lock:
-        assert has_lock
+    with destination.connect(warehouse) as loader, destination.exclusive(loader, "raw_gong load", 0, print):
         with pytest.raises(LoadInProgressError, match="Nothing was erased"):
             erase(database_url=warehouse, kind="call", subject_id="7001000000000000001", erased_by="ops", wait_s=0.2)
     started = time.monotonic()
     with destination.connect(warehouse) as loader:
-        with destination.one_at_a_time(loader, name="raw_gong load"):
+        with destination.exclusive(loader, "raw_gong load", 0, print):
             waiting = threading.Thread(
                 target=erase,
                 kwargs={
