@@ -150,11 +150,12 @@ class Session:
                 path.unlink(missing_ok=True)
 
     def _create_missing_tables(self, tables: Sequence[Table], folder: Path) -> None:
-        """Every declared table exists after the first load, also those that nothing was written to."""
+        """Every declared table and column exists before anything is read, also what nothing is written to."""
         missing = [
             TableFiles(table=table, columns=table.columns, files=TableWriter(table, folder, existing={}).take_empty())
             for table in tables
-            if not destination.existing_columns(self.connection, dataset=self.dataset, table=table.name)
+            if not table.columns.keys()
+            <= destination.existing_columns(self.connection, dataset=self.dataset, table=table.name).keys()
         ]
         if missing:
             self._load(missing)

@@ -121,9 +121,15 @@ def spawn(database_url: str, url: str, *arguments: str) -> subprocess.Popen[byte
             "GONG_WINDOW_DAYS": "3",
         },
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         start_new_session=True,
     )
+
+
+def assert_loads(database_url: str, url: str) -> None:
+    process = spawn(database_url, url)
+    _, errors = process.communicate(timeout=180)
+    assert process.returncode == 0, errors.decode()[-3000:]
 
 
 def change_everything(tenant: Tenant, version: int) -> None:
@@ -150,18 +156,18 @@ def kill_at_random(database_url: str, url: str, tenant: Tenant, *, kills: int, s
     chance = random.Random(seed)
     n_cut = 0
     began = time.monotonic()
-    assert spawn(database_url, url).wait(timeout=120) == 0
+    assert_loads(database_url, url)
     whole_s = time.monotonic() - began
     for version in range(kills):
         change_everything(tenant, version)
         process = spawn(database_url, url)
         try:
-            process.wait(timeout=chance.uniform(0.3, 1.05) * whole_s)
+            process.communicate(timeout=chance.uniform(0.3, 1.05) * whole_s)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait(timeout=30)
+            process.communicate(timeout=30)
             n_cut += 1
-    assert spawn(database_url, url).wait(timeout=120) == 0
+    assert_loads(database_url, url)
     return n_cut
 
 
@@ -192,7 +198,8 @@ def test_fifty_kills_lose_nothing_and_double_nothing(
 
 def test_two_loads_at_once_take_turns(database_url: str, gong_url: str, tenant: Tenant, rows: Rows) -> None:
     loads = [spawn(database_url, gong_url) for _ in range(2)]
-    assert [process.wait(timeout=120) for process in loads] == [0, 0]
+    errors = [process.communicate(timeout=180)[1].decode() for process in loads]
+    assert [process.returncode for process in loads] == [0, 0], errors
     assert_complete_once(rows, tenant)
 
 

@@ -1,15 +1,19 @@
+import dataclasses
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from dlt_pipelines.destination import TableFiles, TableWriter, load_package
 from dlt_pipelines.gong.settings import GongSettings
 from dlt_pipelines.gong.simulator.server import Simulator
 from dlt_pipelines.gong.simulator.tenant import Tenant
 from dlt_pipelines.gong.source import load
+from dlt_pipelines.gong.tables import LIBRARY_FOLDERS
 from dlt_pipelines.report import LoadReport
 
 Load = Callable[..., LoadReport]
@@ -204,6 +208,23 @@ def test_a_new_field_becomes_a_column(load_gong: Load, rows: Rows, tenant: Tenan
     assert rows("select future_block from raw_gong.calls where future_block is not null") == [
         {"future_block": {"innerKey": [1, 2]}}
     ]
+
+
+def test_tables_of_an_older_loader_get_the_columns_they_lack(
+    module_database_url: str, settings: GongSettings, tmp_path: Path
+) -> None:
+    columns = {name: kind for name, kind in LIBRARY_FOLDERS.columns.items() if name != "calls"}
+    older = dataclasses.replace(LIBRARY_FOLDERS, columns=columns)
+    files = TableWriter(older, tmp_path, existing={}).take_empty()
+    load_package(
+        database_url=module_database_url,
+        dataset="raw_gong",
+        pipeline="gong",
+        tables=[TableFiles(table=older, columns=columns, files=files)],
+    )
+    assert not load(database_url=module_database_url, settings=settings).is_partial
+    with psycopg.connect(module_database_url) as connection:
+        assert connection.execute("select calls from raw_gong.library_folders").fetchall() == []
 
 
 def test_a_field_that_changes_its_type_stops_the_stream_and_says_where(
