@@ -71,8 +71,12 @@ def _publish_rubric(cursor: psycopg.Cursor, rubric: Rubric) -> int:
         """
         insert into knowledge.rubrics (dimension, rubric_version, title, body, source_text)
         values (%s, %s, %s, %s, %s)
-        on conflict (dimension, rubric_version) do update set is_current = true
-        where not rubrics.is_current
+        on conflict (dimension, rubric_version) do update set
+            is_current = true,
+            title = excluded.title,
+            body = excluded.body,
+            source_text = excluded.source_text
+        where not rubrics.is_current or rubrics.body <> excluded.body
         """,
         (rubric.dimension, rubric.rubric_version, rubric.title, json.dumps(body), rubric.source_text),
     )

@@ -9,6 +9,7 @@ A file is refused as a whole with every problem it has, each naming the file, th
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -147,13 +148,19 @@ def read_rubric(path: Path) -> tuple[Rubric | None, list[RubricProblem]]:
         return None, [
             RubricProblem(path.name, "", "holds no mapping", "Start it with `dimension:`, `title:`, `question:`")
         ]
-    version = hashlib.sha256(source_text.encode()).hexdigest()[:12]
     try:
-        rubric = Rubric.model_validate({**body, "rubric_version": version, "source_text": source_text})
+        rubric = Rubric.model_validate({**body, "rubric_version": "", "source_text": source_text})
     except ValidationError as error:
         return None, [_shape_problem(path.name, body, detail) for detail in error.errors()]
     problems = _problems_within(path, rubric)
-    return (None if problems else rubric), problems
+    return (None if problems else rubric.model_copy(update={"rubric_version": _version(rubric)})), problems
+
+
+def _version(rubric: Rubric) -> str:
+    """12 hex digits of everything Claude is asked; weights are applied in the warehouse and change no answer."""
+    criteria = {"__all__": {"weights"}}
+    asked = rubric.model_dump(mode="json", exclude={"rubric_version": True, "source_text": True, "criteria": criteria})
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _yaml_problem(file: str, error: yaml.YAMLError) -> RubricProblem:

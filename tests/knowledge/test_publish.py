@@ -63,12 +63,25 @@ def test_a_changed_file_is_a_new_version_and_the_old_one_stays(database_url: str
         assert versions == [("Discovery", False), ("Finding out", True)]
 
 
+def test_new_weights_change_the_version_that_stands(database_url: str, rubric_folder: Path) -> None:
+    with psycopg.connect(database_url) as connection:
+        publish(connection, rubrics=load_rubrics(rubric_folder))
+        path = rubric_folder / "discovery.yaml"
+        text = path.read_text(encoding="utf-8").replace("AE: 35", "AE: 36", 1).replace("AE: 25", "AE: 24", 1)
+        path.write_text(text, encoding="utf-8")
+        publish(connection, rubrics=load_rubrics(rubric_folder))
+        weights = (
+            "select body -> 'criteria' -> 0 -> 'weights' ->> 'AE' from knowledge.rubrics where dimension = 'discovery'"
+        )
+        assert rows(connection, weights) == [("36",)]
+
+
 def test_a_version_that_comes_back_is_current_again_without_a_new_row(database_url: str, rubric_folder: Path) -> None:
     path = rubric_folder / "discovery.yaml"
     first = path.read_text(encoding="utf-8")
     with psycopg.connect(database_url) as connection:
         publish(connection, rubrics=load_rubrics(rubric_folder))
-        path.write_text(first + "# a remark\n", encoding="utf-8")
+        path.write_text(first.replace("what hurts", "what is hard"), encoding="utf-8")
         publish(connection, rubrics=load_rubrics(rubric_folder))
         path.write_text(first, encoding="utf-8")
         report = publish(connection, rubrics=load_rubrics(rubric_folder))

@@ -49,13 +49,23 @@ def test_a_rubric_is_complete(rubric: Rubric) -> None:
     assert 12 <= len(rubric.markers) <= 18
 
 
-def test_the_version_is_the_text_of_the_file(rubric_folder: Path) -> None:
+def test_the_version_changes_with_what_claude_is_asked(rubric_folder: Path) -> None:
     before = load_rubrics(rubric_folder)[0].rubric_version
     path = rubric_folder / "discovery.yaml"
-    path.write_text(path.read_text(encoding="utf-8") + "# a remark\n", encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8").replace("what hurts", "what is hard"), encoding="utf-8")
     after = load_rubrics(rubric_folder)[0].rubric_version
     assert len(before) == len(after) == 12
     assert before != after
+
+
+def test_new_weights_and_remarks_ask_nothing_anew(rubric_folder: Path) -> None:
+    before = load_rubrics(rubric_folder)[0]
+    path = rubric_folder / "discovery.yaml"
+    text = path.read_text(encoding="utf-8").replace("AE: 35", "AE: 36", 1).replace("AE: 25", "AE: 24", 1)
+    path.write_text(text + "# a remark\n", encoding="utf-8")
+    after = load_rubrics(rubric_folder)[0]
+    assert after.criteria[0].weights != before.criteria[0].weights
+    assert after.rubric_version == before.rubric_version
 
 
 def test_a_new_file_is_a_new_dimension(rubric_folder: Path) -> None:

@@ -30,10 +30,13 @@ ranked as (
         calls.started_at,
         calls.week_start as call_week_start,
         calls.url as call_url,
+        -- weights may change within a version: levels and scores follow without a new answer
+        md5(cast(rubrics.body as text)) as rubric_hash,
         row_number() over (
             partition by call_results.call_id, call_results.rep_id, call_results.dimension
             order by
                 call_results.status in ('scored', 'not_eligible') desc,
+                rubrics.is_current desc nulls last,
                 rubrics.loaded_at desc nulls last,
                 call_results.updated_at desc,
                 call_results.rubric_version asc
@@ -92,7 +95,8 @@ hashed as (
             reason,
             result_key,
             extract(epoch from result_created_at),
-            transcript_hash
+            transcript_hash,
+            rubric_hash
         )) as source_hash
     from with_role
 )
