@@ -3,7 +3,7 @@
 import hashlib
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -732,6 +732,12 @@ def load_company(database_url: str, rows: dict[str, list[dict[str, Any]]]) -> No
             "where relnamespace = 'marts'::regnamespace and relkind = 'r'"
         )
         connection.execute("analyze")
+
+
+@pytest.fixture(scope="session")
+def fill_company() -> Callable[[str], None]:
+    """Loads the company into a migrated database."""
+    return lambda url: load_company(url, company_rows())
 
 
 @pytest.fixture(scope="session")

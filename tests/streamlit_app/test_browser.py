@@ -1,0 +1,242 @@
+"""The dashboard in a real browser: clicks, links, Back, dark, a phone's width, axe, and a database that goes away."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from dagster_project.database.migrate import migrate
+from dagster_project.local import postgres
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parents[2]
+CHROMIUMS = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+PAGES = {
+    "overview": "/",
+    "queue": "/queue",
+    "rep": "/rep?rep=finch",
+    "call": "/call?call=call-finch-05-0",
+    "transcript": "/call?call=call-finch-05-0&view=Transcript",
+    "reviews": "/reviews",
+    "search": "/search?q=price",
+    "compare": "/compare?a=call-finch-05-0&b=call-wren-05-0",
+    "leaderboard": "/leaderboard",
+    "skills": "/skills",
+    "costs": "/costs",
+    "quality": "/quality",
+    "health": "/health",
+}
+# Streamlit's own: sparkline images without a name, the toolbar's and the data grid's inner markup
+STREAMLITS_OWN = {
+    "svg-img-alt",
+    "aria-required-children",
+    "scrollable-region-focusable",
+    "aria-allowed-attr",
+    "nested-interactive",
+}
+STALE = (
+    "/rep?rep=nobody",
+    "/call?call=nothing",
+    "/leaderboard?dimension=charm",
+    "/call?call=call-finch-05-0&moment=gone",
+)
+OURS = re.compile(r"(http|ws)://127\.0\.0\.1|data:|blob:")
+WIDTHS = "[document.documentElement, document.querySelector('[data-testid=stMain]')].map((part) => part.scrollWidth)"
+READY_MS = 60_000
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def dashboard(url: str, viewer: str = "admin") -> Iterator[str]:
+    port = free_port()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CALL_COACH_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", str(ROOT / "streamlit_app" / "app.py"), "--server.port", str(port)],
+        env={**kept, "DATABASE_URL": url, "CALL_COACH_LOCAL_VIEWER": viewer},
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                if httpx.get(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).status_code == 200:
+                    break
+            except httpx.HTTPError:
+                time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    chromium = next((path for path in CHROMIUMS if Path(path).exists()), None)
+    if chromium is None:
+        pytest.skip("no Chromium on this machine (apt install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def site(desk_url: str) -> Iterator[str]:
+    with dashboard(desk_url) as url:
+        yield url
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
+def settled(page: Any) -> Any:
+    """The page once Streamlit has nothing left to draw."""
+    page.wait_for_selector("h1", timeout=READY_MS)
+    page.wait_for_function(
+        "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
+        " && !document.querySelector('[data-testid=stSkeleton]')",
+        timeout=READY_MS,
+    )
+    page.wait_for_timeout(250)
+    return page
+
+
+def opened(page: Any, url: str) -> Any:
+    page.goto(url)
+    return settled(page)
+
+
+def text_of(page: Any) -> str:
+    return str(page.inner_text("[data-testid=stMain]"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_draws_without_error_and_asks_no_other_host(name: str, site: str, page: Any) -> None:
+    foreign: list[str] = []
+    page.on("request", lambda request: foreign.append(request.url) if not OURS.match(request.url) else None)
+    opened(page, site + PAGES[name])
+    assert page.locator("[data-testid=stException]").count() == 0
+    assert page.locator("[data-testid=stAlertContentError]").count() == 0
+    assert "Data as of" in text_of(page)
+    assert "Sandbox scores" in text_of(page)
+    assert not foreign
+
+
+def test_from_the_team_to_the_quoted_moment_in_three_clicks(site: str, page: Any) -> None:
+    opened(page, site + "/?team=robin")
+    page.get_by_role("link", name=re.compile("^Finch Sample")).first.click()
+    page.wait_for_url(re.compile("/rep"))
+    settled(page)
+    assert page.inner_text("h1") == "Finch Sample"
+    page.get_by_role("link", name=re.compile(r"\d\d:\d\d on ")).first.click()
+    page.wait_for_url(re.compile("/call.*moment="))
+    settled(page)
+    assert "The moment" in text_of(page)
+    assert page.locator("mark").count() >= 1
+    page.go_back()
+    page.wait_for_url(re.compile("/rep"))
+    settled(page)
+    assert page.inner_text("h1") == "Finch Sample"
+    page.go_back()
+    settled(page)
+    assert "team=robin" in page.url
+    assert "Crane Sample" not in text_of(page)
+
+
+def test_a_choice_goes_into_the_address_and_back_undoes_it(site: str, page: Any) -> None:
+    opened(page, site + "/leaderboard")
+    page.get_by_role("radio", name="Engagement").or_(page.get_by_role("button", name="Engagement")).first.click()
+    page.wait_for_url(re.compile("dimension=engagement"))
+    settled(page)
+    fresh = page.context.new_page()
+    opened(fresh, page.url)
+    assert text_of(fresh).split("Account executives")[1] == text_of(page).split("Account executives")[1]
+    page.go_back()
+    page.wait_for_url(lambda url: "dimension=" not in url)
+    settled(page)
+    assert "dimension=" not in page.url
+
+
+@pytest.mark.parametrize("path", STALE)
+def test_a_stale_link_says_so(path: str, site: str, page: Any) -> None:
+    opened(page, site + path)
+    assert page.locator("[data-testid=stAlert]").count() >= 1
+    assert page.locator("[data-testid=stException]").count() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PAGES)
+def test_a_phone_needs_no_sideways_scrolling(name: str, site: str, browser: Any) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    page = opened(context.new_page(), site + PAGES[name])
+    widths = page.evaluate(WIDTHS)
+    context.close()
+    assert max(widths) <= 391
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_nothing_serious_of_ours(name: str, scheme: str, site: str, browser: Any) -> None:
+    axe = Path(os.environ.get("CALL_COACH_CONFORMANCE", "")) / "node_modules" / "axe-core" / "axe.min.js"
+    if not axe.is_file():
+        pytest.skip("axe-core is not installed: npm i axe-core in the folder that CALL_COACH_CONFORMANCE names")
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
+    page = opened(context.new_page(), site + PAGES[name])
+    page.add_script_tag(path=str(axe))
+    found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    context.close()
+    serious = {
+        violation["id"]: [node["target"] for node in violation["nodes"]][:3]
+        for violation in found["violations"]
+        if violation["impact"] in ("serious", "critical") and violation["id"] not in STREAMLITS_OWN
+    }
+    assert not serious
+
+
+def test_a_database_that_stops_is_explained_and_its_return_needs_no_restart(
+    tmp_path_factory: pytest.TempPathFactory, fill_company: Callable[[str], None], page: Any
+) -> None:
+    folder = tmp_path_factory.mktemp("stopping")
+    server = postgres.start(folder)
+    name = f"stop_{uuid.uuid4().hex[:8]}"
+    url = postgres.ensure_database(server, name)
+    migrate(url)
+    fill_company(url)
+    with dashboard(url) as site:
+        opened(page, site)
+        assert "Data as of" in text_of(page)
+        postgres.stop(folder)
+        opened(page, site + "/skills")
+        assert "database is not reachable" in text_of(page)
+        assert "Traceback" not in text_of(page)
+        postgres.start(folder)
+        page.get_by_role("button", name="Try again").click()
+        page.wait_for_function("() => document.body.innerText.includes('Data as of')", timeout=READY_MS)
+    postgres.stop(folder)
