@@ -19,6 +19,7 @@ GRPC_TAG = ".dagster/grpc_info"
 # a hung run gives its place up; the longest honest one is a full week of a large company
 MAX_RUNTIME_S = 4 * 3600
 SHOWN_IDS = 20
+DBT_ERRORS = "Errors parsed from dbt logs:"
 STARTED_PROCESS = re.compile(r"\(pid: (\d+)\)")
 
 
@@ -56,7 +57,10 @@ def failure_reason(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
         event = record.event_log_entry.dagster_event
         data = event.step_failure_data if event else None
         error = data.error.cause if data and data.error and data.error.cause else data.error if data else None
-        lines = error.message.strip().splitlines() if error else []
+        text = error.message if error else "failed"
+        # dbt's own words come after the command that was run
+        text = text.split(DBT_ERRORS, 1)[-1]
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
         return f"{event.step_key if event else 'a step'}: {lines[0] if lines else 'failed'}"[:300]
     return "the run was canceled" if run.status == dg.DagsterRunStatus.CANCELED else "the run's process ended early"
 
