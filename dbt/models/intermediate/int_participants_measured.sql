@@ -13,7 +13,7 @@
         ],
     )
 }}
--- How people talked, with listener words ("mm-hmm", "right") kept out of the turns: counted as turns
+-- How people talked, with listener words ("mm-hmm", "right") left out of the turns: counted there
 -- they would raise switches per minute 2.5 times. A sentence without length counts nowhere.
 with
 

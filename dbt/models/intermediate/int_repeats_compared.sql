@@ -102,7 +102,7 @@ scores as (
 spreads as (
     select
         result_key,
-        stddev_samp(score) as score_sd
+        round(cast(stddev_samp(score) as numeric), 4) as score_sd
     from scores
     group by result_key
 ),

@@ -18,7 +18,7 @@ rolled as (
         score,
         is_sandbox,
         cast(count(*) over last_calls as integer) as rolling_n,
-        avg(score) over last_calls as rolling_mean,
+        round(avg(score) over last_calls, 4) as rolling_mean,
         stddev_samp(score) over last_calls as rolling_sd,
         bool_or(is_sandbox) over last_calls as is_any_sandbox,
         row_number() over (

@@ -111,7 +111,7 @@ joined as (
 weighed as (
     select
         joined.*,
-        coalesce(10 * least(greatest(4 - joined.mean_level, 0), 3), 0) as skill_points,
+        round(coalesce(10 * least(greatest(4 - joined.mean_level, 0), 3), 0), 2) as skill_points,
         round(20 * (1 - joined.age_days / 28.0), 2) as recency_points,
         coalesce(
             round(

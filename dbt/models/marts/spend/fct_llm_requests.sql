@@ -123,11 +123,11 @@ final as (
         priced.thinking_tokens,
         priced.cost_usd,
         priced.saved_usd,
-        coalesce(
-            {{ usd_without_prompt_cache('priced', 'ranked_prices') }}, priced.cost_usd
+        round(
+            coalesce({{ usd_without_prompt_cache('priced', 'ranked_prices') }}, priced.cost_usd), 8
         ) as uncached_usd,
-        coalesce(
-            {{ usd_with_rubric_only_cache('priced', 'ranked_prices') }}, priced.cost_usd
+        round(
+            coalesce({{ usd_with_rubric_only_cache('priced', 'ranked_prices') }}, priced.cost_usd), 8
         ) as rubric_only_usd,
         priced.latency_ms,
         priced.first_event_ms,

@@ -51,8 +51,8 @@ select
     timed.cost_usd,
     timed.saved_usd,
     timed.n_days_elapsed < timed.n_days as is_running_month,
-    timed.cost_usd / nullif(scored.n_calls_scored, 0) as cost_per_scored_call_usd,
-    timed.cost_usd * timed.n_days / greatest(timed.n_days_elapsed, 1) as projected_usd
+    round(timed.cost_usd / nullif(scored.n_calls_scored, 0), 4) as cost_per_scored_call_usd,
+    round(timed.cost_usd * timed.n_days / greatest(timed.n_days_elapsed, 1), 4) as projected_usd
 from timed
 left join scored
     on timed.month_start = scored.month_start and timed.is_sandbox = scored.is_sandbox
