@@ -4,13 +4,15 @@ Start alone: `DATABASE_URL=... CALL_COACH_LOCAL_VIEWER=admin streamlit run strea
 """
 
 import logging
+import time
 from pathlib import Path
 
 import streamlit as st
 
-from streamlit_app.cached import VIEWER_KEY, people_in_warehouse, settings
+from streamlit_app.cached import VIEWER_KEY, database, people_in_warehouse, settings
 from streamlit_app.chrome import DISCLAIMER, viewer_line
 from streamlit_app.queries.database import NotBuiltYetError, TooSlowError, WarehouseDownError, WarehouseError
+from streamlit_app.queries.marks import audit
 from streamlit_app.queries.viewer import ADMIN, LEADER, UnknownViewerError, Viewer, viewer_for
 
 logger = logging.getLogger(__name__)
@@ -31,6 +33,10 @@ def _sign_in() -> Viewer:
             st.markdown("Sign in to see your calls, your team and what is worth talking about this week.")
             st.button("Sign in", icon=":material/login:", on_click=st.login)
             st.stop()
+        # Streamlit keeps its cookie for 30 days whatever the provider said
+        expires = st.user.get("exp")
+        if isinstance(expires, int | float) and not isinstance(expires, bool) and expires < time.time():
+            st.logout()
         if st.user.get("email_verified") is False:
             raise UnknownViewerError("Your identity provider has not verified your e-mail address.")
         return viewer_for(
@@ -93,6 +99,22 @@ def _choose_whose_eyes(signed_in_as: Viewer) -> None:
         on_change=look,
         help="Local mode only. Pages show exactly what this person may see.",
     )
+
+
+def _record_view(path: str, latency_ms: int) -> None:
+    """One audit row per page and address, not per rerun of the same."""
+    arguments = dict(st.query_params.items())
+    if st.session_state.get("audited") != (path, arguments):
+        st.session_state["audited"] = (path, arguments)
+        audit(
+            database(),
+            st.session_state[VIEWER_KEY].viewer_id,
+            surface="dashboard",
+            action=f"page:{path}",
+            arguments=arguments,
+            row_count=None,
+            latency_ms=latency_ms,
+        )
 
 
 def _pages(viewer: Viewer) -> dict[str, list[st.Page]]:
@@ -200,7 +222,9 @@ try:
         if _has_sign_in():
             st.button("Sign out", icon=":material/logout:", on_click=st.logout, type="tertiary")
         st.caption(DISCLAIMER)
+    started = time.perf_counter()
     page.run()
+    _record_view(page.url_path or "overview", round((time.perf_counter() - started) * 1000))
 except UnknownViewerError as refusal:
     st.title("No access", anchor=False)
     st.error(str(refusal), icon=":material/lock:")

@@ -7,6 +7,7 @@ import altair as alt
 import pandas as pd
 
 from streamlit_app.queries.calls import Turn
+from streamlit_app.queries.follow_ups import TalkShare
 from streamlit_app.queries.metrics import DIMENSION_TITLES, DIMENSIONS
 from streamlit_app.queries.moments import Moment
 from streamlit_app.queries.scores import ScoredCall, TrendWeek
@@ -284,3 +285,49 @@ def health_by_day(frame: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
         eligible.encode(x=x, y=alt.Y("n_eligible_calls:Q", title="Calls"), tooltip=tooltip),
         scored.encode(x=x, y=alt.Y("n_scored_calls:Q", title="Calls"), tooltip=tooltip),
     ).properties(height=220)
+
+
+# practitioners' figures to start with, by type of call; types without one have no usual range
+TALK_BANDS = {
+    "discovery": (0.30, 0.45),
+    "demo": (0.45, 0.60),
+    "technical": (0.40, 0.55),
+    "negotiation": (0.40, 0.45),
+    "business_review": (0.35, 0.50),
+}
+
+
+def talk_bands(shares: Sequence[TalkShare]) -> Chart | None:
+    """One line per type of call: the usual range, everyone's mean, this rep's."""
+    frame = frame_of(shares)
+    if frame.empty:
+        return None
+    frame["low"] = [TALK_BANDS.get(name, (None, None))[0] for name in frame["call_type"]]
+    frame["high"] = [TALK_BANDS.get(name, (None, None))[1] for name in frame["call_type"]]
+    frame["type"] = [
+        f"{name.replace('_', ' ').capitalize()} (n {n})"
+        for name, n in zip(frame["call_type"], frame["n_calls"], strict=True)
+    ]
+    y = alt.Y("type:N", title=None, sort=None, axis=alt.Axis(labelLimit=170))
+    scale = alt.Scale(domain=[0, 1], nice=False)
+    axis = alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1])
+    tooltip = [
+        alt.Tooltip("type:N", title="Type"),
+        alt.Tooltip("talk_ratio:Q", title="This rep", format=".0%"),
+        alt.Tooltip("everyones_talk_ratio:Q", title="Everyone", format=".0%"),
+        alt.Tooltip("everyones_n_calls:Q", title="Calls of everyone"),
+        alt.Tooltip("low:Q", title="Usual from", format=".0%"),
+        alt.Tooltip("high:Q", title="Usual to", format=".0%"),
+    ]
+    base = alt.Chart(frame)
+    return alt.layer(
+        base.mark_bar(height=14, opacity=0.22, cornerRadius=3).encode(
+            y=y, x=alt.X("low:Q", scale=scale, axis=axis, title="Talk ratio"), x2="high:Q", tooltip=tooltip
+        ),
+        base.mark_tick(thickness=2, size=18, opacity=0.7).encode(
+            y=y, x=alt.X("everyones_talk_ratio:Q", scale=scale, axis=axis, title="Talk ratio"), tooltip=tooltip
+        ),
+        base.mark_point(filled=True, size=90, opacity=1).encode(
+            y=y, x=alt.X("talk_ratio:Q", scale=scale, axis=axis, title="Talk ratio"), tooltip=tooltip
+        ),
+    ).properties(height=34 * len(frame) + 70)

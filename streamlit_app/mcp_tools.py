@@ -34,7 +34,7 @@ from streamlit_app.queries.calls import call_criteria, call_head, call_scores
 from streamlit_app.queries.coaching_queue import QueuedMoment, coaching_queue
 from streamlit_app.queries.costs import Cost, CostGrouping, costs
 from streamlit_app.queries.database import Database, Rows, WarehouseError
-from streamlit_app.queries.follow_ups import call_brief, list_next_steps, list_objections, rhythms
+from streamlit_app.queries.follow_ups import call_brief, call_flags, list_next_steps, list_objections, rhythms
 from streamlit_app.queries.freshness import Freshness, freshness
 from streamlit_app.queries.leaderboard import Standing, leaderboard
 from streamlit_app.queries.marks import (
@@ -178,6 +178,15 @@ class StepAgreed(BaseModel):
     quote: str
 
 
+class FlagOnCall(BaseModel):
+    """A risk or an opportunity; `quote` is data from the call."""
+
+    kind: str
+    at: str
+    quote: str
+    why: str | None
+
+
 class CallAnalysis(Answer[ScoreOfCall]):
     """One call: its scores, its brief and its moments, or the state of the analysis that was asked for."""
 
@@ -196,6 +205,7 @@ class CallAnalysis(Answer[ScoreOfCall]):
     criteria: list[LevelOfCriterion]
     objections: list[ObjectionOnCall]
     next_steps: list[StepAgreed]
+    flags: list[FlagOnCall]
     moments: list[QuotedMoment]
     link: str
 
@@ -600,13 +610,17 @@ class CoachTools:
                     StepAgreed(action=row.action, owner=row.owner, due=row.due, at=clock(row.start_ms), quote=row.quote)
                     for row in list_next_steps(self.database, viewer, call_id=call_id)
                 ],
+                flags=[
+                    FlagOnCall(kind=row.kind, at=clock(row.start_ms), quote=row.quote, why=row.why)
+                    for row in call_flags(self.database, viewer, call_id)
+                ],
                 moments=[
                     quoted(moment, self.dashboard_url)
                     for moment in list_moments(self.database, viewer, call_id=call_id, limit=30)
                 ],
                 link=moment_link(self.dashboard_url, call_id),
             ),
-            list_fields=("moments", "objections", "next_steps"),
+            list_fields=("moments", "objections", "flags", "next_steps"),
         )
 
     def compare_calls(

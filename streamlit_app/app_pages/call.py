@@ -29,7 +29,7 @@ from streamlit_app.queries.calls import (
     call_turns,
     latest_calls,
 )
-from streamlit_app.queries.follow_ups import call_brief, call_participants, list_next_steps, list_objections
+from streamlit_app.queries.follow_ups import call_brief, call_flags, call_participants, list_next_steps, list_objections
 from streamlit_app.queries.marks import MomentReview, Verdict, moment_reviews, review_moment
 from streamlit_app.queries.metrics import DIMENSIONS, help_for
 from streamlit_app.queries.moments import Moment, list_moments
@@ -260,6 +260,16 @@ elif view == "Brief":
                 )
                 for turn in answer:
                     st.caption(f"Answer at {clock(turn.start_ms)}: {plain(turn.text)}")
+    flags = ask(call_flags, call_id=call_id)
+    if flags:
+        st.subheader("Risks and opportunities", anchor=False)
+    for flag in flags:
+        with st.container(border=True, gap="xsmall"):
+            icon = ":material/warning:" if flag.kind == "risk" else ":material/trending_up:"
+            st.markdown(f":gray-badge[{icon} {plain(flag.kind)}] :gray[:small[{clock(flag.start_ms)}]]")
+            st.markdown(f"“{plain(flag.quote)}”")
+            if flag.why:
+                st.caption(plain(flag.why))
     steps = ask(list_next_steps, call_id=call_id)
     st.subheader("Next steps", anchor=False)
     if not steps:

@@ -63,11 +63,13 @@ for total in totals:
         )
         st.metric(
             "Saved",
-            total.saved_usd,
+            total.no_caching_usd - total.cost_usd,
             format="dollar",
             border=True,
             height="stretch",
-            help=f"{total.n_cached_answers:,} answers were served from the result cache and sent nothing.",
+            help=help_for("saved_against_no_caching")
+            + f"\n\nPrompt cache ${total.saved_by_prompt_cache_usd:,.2f}, result cache ${total.saved_usd:,.2f} "
+            f"({total.n_cached_answers:,} answers served without a request).",
         )
         st.metric(
             "Per month",
@@ -103,7 +105,9 @@ COLUMNS = {
     "cache_write_tokens": st.column_config.NumberColumn("Written to cache", format="compact"),
     "output_tokens": st.column_config.NumberColumn("Output tokens", format="compact"),
     "cost_usd": st.column_config.NumberColumn("Cost", format="$%.2f"),
-    "saved_usd": st.column_config.NumberColumn("Saved", format="$%.2f"),
+    "saved_usd": st.column_config.NumberColumn("Saved by results", format="$%.2f"),
+    "no_caching_usd": st.column_config.NumberColumn("Without caching", format="$%.2f"),
+    "saved_by_prompt_cache_usd": st.column_config.NumberColumn("Saved by prompts", format="$%.2f"),
     "cost_per_scored_call_usd": st.column_config.NumberColumn("Per scored call", format="$%.4f"),
     "cache_hit_rate": st.column_config.NumberColumn("Prompt cache hits", format="percent"),
 }

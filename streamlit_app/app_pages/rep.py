@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from streamlit_app.cached import ask, current_viewer
-from streamlit_app.charts import rep_dimension
+from streamlit_app.charts import rep_dimension, talk_bands
 from streamlit_app.chrome import (
     calls_text,
     csv_button,
@@ -22,6 +22,7 @@ from streamlit_app.chrome import (
     signal_badge,
     url_choice,
 )
+from streamlit_app.queries.follow_ups import rhythms, talk_shares
 from streamlit_app.queries.metrics import DIMENSIONS, help_for
 from streamlit_app.queries.moments import Moment, list_moments
 from streamlit_app.queries.people import list_reps
@@ -145,6 +146,47 @@ with st.grid(3, min_column_width=260):
                 moment=moment.evidence_id,
                 icon=":material/play_arrow:",
             )
+
+st.subheader("How they talk", anchor=False, help=help_for("talk_ratio"))
+rhythm = next(iter(ask(rhythms, rep_id=rep_id)), None)
+if rhythm is None:
+    st.caption("No transcript with times in the last 90 days.")
+else:
+    st.caption(
+        f"Means of {calls_text(rhythm.n_calls)} in 90 days. Ranges are correlations from vendor studies, not targets."
+    )
+    with st.grid(4, min_column_width=150):
+        st.metric(
+            "Longest monologue",
+            "–" if rhythm.longest_monologue_s is None else f"{rhythm.longest_monologue_s:.0f} s",
+            border=True,
+            help=help_for("longest_monologue"),
+        )
+        st.metric(
+            "Patience",
+            "–" if rhythm.patience_s is None else f"{rhythm.patience_s:.1f} s",
+            border=True,
+            help=help_for("patience"),
+        )
+        st.metric(
+            "Questions a call",
+            "–" if rhythm.questions_per_call is None else f"{rhythm.questions_per_call:.0f}",
+            border=True,
+            help=help_for("questions_per_hour"),
+        )
+        st.metric(
+            "Switches a minute",
+            "–" if rhythm.switches_per_min is None else f"{rhythm.switches_per_min:.1f}",
+            border=True,
+            help=help_for("switches_per_min"),
+        )
+    shares = ask(talk_shares, rep_id=rep_id)
+    chart = talk_bands(shares.rows)
+    if chart is not None:
+        st.altair_chart(chart, alt=f"Talk ratio of {rep.rep_name} by type of call, {len(shares)} types")
+        st.caption(
+            "Talk ratio by type of call. Dot: this rep. Tick: everyone you may see. Bar: the usual range for the type."
+        )
 
 st.subheader("Calls", anchor=False)
 by_call: dict[str, dict[str, Any]] = {}

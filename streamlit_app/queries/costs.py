@@ -27,6 +27,8 @@ class Cost:
     output_tokens: int
     cost_usd: float
     saved_usd: float
+    no_caching_usd: float
+    saved_by_prompt_cache_usd: float
     cost_per_scored_call_usd: float | None
     cache_hit_rate: float | None
 
@@ -61,7 +63,9 @@ summed as (
         sum(requests.cache_write_tokens)::bigint as cache_write_tokens,
         sum(requests.output_tokens)::bigint as output_tokens,
         sum(requests.cost_usd)::numeric as cost_usd,
-        sum(requests.saved_usd)::numeric as saved_usd
+        sum(requests.saved_usd)::numeric as saved_usd,
+        (sum(requests.uncached_usd) + sum(requests.saved_usd))::numeric as no_caching_usd,
+        sum(requests.uncached_usd - requests.cost_usd)::numeric as saved_by_prompt_cache_usd
     from requests
     group by requests.group_name, requests.is_sandbox
 )
@@ -80,6 +84,8 @@ select
     summed.output_tokens,
     round(summed.cost_usd, 4) as cost_usd,
     round(summed.saved_usd, 4) as saved_usd,
+    round(summed.no_caching_usd, 4) as no_caching_usd,
+    round(summed.saved_by_prompt_cache_usd, 4) as saved_by_prompt_cache_usd,
     round(summed.cost_usd / nullif(summed.n_calls_scored, 0), 4) as cost_per_scored_call_usd,
     round(
         summed.cache_read_tokens::numeric

@@ -56,6 +56,28 @@ class NextStep:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Flag:
+    """A risk or an opportunity someone's words point to."""
+
+    kind: str
+    turn_id: int | None
+    start_ms: int
+    quote: str
+    why: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TalkShare:
+    """One rep's talk ratio on calls of one type, beside everyone's in the company's marts the viewer may see."""
+
+    call_type: str
+    n_calls: int
+    talk_ratio: float | None
+    everyones_talk_ratio: float | None
+    everyones_n_calls: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Participant:
     """One speaker's share of a call."""
 
@@ -160,6 +182,64 @@ select * from next_steps
 order by started_at desc, call_id, start_ms
 """
 
+_FLAGS = """
+flags as (
+    select
+        fct_call_flags.kind,
+        fct_call_flags.turn_id,
+        coalesce(fct_call_flags.start_ms, 0) as start_ms,
+        fct_call_flags.quote,
+        fct_call_flags.why,
+        fct_call_flags.flag_number
+    from marts.fct_call_flags
+    inner join visible_reps on fct_call_flags.rep_id = visible_reps.rep_id
+    inner join marts.fct_calls on fct_call_flags.call_id = fct_calls.call_id
+    where fct_call_flags.call_id = %(call_id)s and not fct_calls.is_deleted
+)
+
+select
+    flags.kind,
+    flags.turn_id,
+    flags.start_ms,
+    flags.quote,
+    flags.why
+from flags
+order by flags.start_ms, flags.flag_number
+"""
+
+_TALK_SHARES = """
+spoken as (
+    select
+        fct_calls.rep_id,
+        coalesce(fct_calls.call_type, 'other') as call_type,
+        fct_call_participants.talk_ratio
+    from marts.fct_call_participants
+    cross join anchor
+    inner join marts.fct_calls on fct_call_participants.call_id = fct_calls.call_id
+    inner join visible_reps on fct_calls.rep_id = visible_reps.rep_id
+    where
+        fct_call_participants.side = 'rep'
+        and fct_call_participants.talk_ratio is not null
+        and not fct_calls.is_deleted
+        and fct_calls.started_at >= anchor.window_end - 89
+),
+
+shares as (
+    select
+        spoken.call_type,
+        count(*) filter (where spoken.rep_id = %(rep_id)s) as n_calls,
+        round(avg(spoken.talk_ratio) filter (where spoken.rep_id = %(rep_id)s), 3) as talk_ratio,
+        round(avg(spoken.talk_ratio), 3) as everyones_talk_ratio,
+        count(*) as everyones_n_calls
+    from spoken
+    group by spoken.call_type
+)
+
+select * from shares
+where shares.n_calls > 0
+order by shares.n_calls desc, shares.call_type
+"""
+
 _PARTICIPANTS = """
 participants as (
     select
@@ -234,6 +314,16 @@ def list_next_steps(
 ) -> Rows[NextStep]:
     """What was agreed, newest call first."""
     return database.rows(viewer, NextStep, _NEXT_STEPS, {"call_id": call_id, "rep_id": rep_id}, limit=limit)
+
+
+def call_flags(database: Database, viewer: Viewer, call_id: str) -> Rows[Flag]:
+    """Risks and opportunities, in the order they were said."""
+    return database.rows(viewer, Flag, _FLAGS, {"call_id": call_id})
+
+
+def talk_shares(database: Database, viewer: Viewer, rep_id: str) -> Rows[TalkShare]:
+    """The last 90 days by type of call: one target for all types would be wrong."""
+    return database.rows(viewer, TalkShare, _TALK_SHARES, {"rep_id": rep_id})
 
 
 def call_participants(database: Database, viewer: Viewer, call_id: str) -> Rows[Participant]:

@@ -256,6 +256,20 @@ def _add_call(
         rubric_version="brief000000a",
     )
     add(
+        "fct_call_flags",
+        call_id=call_id,
+        flag_number=1,
+        rep_id=rep_id,
+        kind="risk" if number % 2 else "opportunity",
+        turn_id=4,
+        start_ms=60_000,
+        quote="Honestly the price is more than we planned for this year.",
+        why="The customer named a budget problem.",
+        week_start=week_start,
+        started_at=started_at,
+        is_sandbox=True,
+    )
+    add(
         "fct_next_steps",
         next_step_number=1,
         call_id=call_id,
@@ -470,6 +484,8 @@ def _add_money(add: Any, rubrics: Any) -> None:
             output_tokens=0 if is_cache_hit else 700,
             cost_usd=0 if is_cache_hit else 0.02,
             saved_usd=0.02 if is_cache_hit else 0,
+            uncached_usd=0 if is_cache_hit else 0.05,
+            rubric_only_usd=0 if is_cache_hit else 0.04,
             latency_ms=1_200,
         )
 

@@ -1,13 +1,31 @@
 """Every query function as every role, and the same numbers as plain SQL."""
 
+import importlib
+import inspect
 from collections.abc import Callable
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from streamlit_app.queries import calls, follow_ups, freshness, marks, moments, people, scores, skills
+from streamlit_app.queries import (
+    calls,
+    coaching_queue,
+    costs,
+    follow_ups,
+    freshness,
+    leaderboard,
+    marks,
+    moments,
+    people,
+    reviews,
+    scores,
+    search,
+    skills,
+    trust,
+)
 from streamlit_app.queries.database import Database
 from streamlit_app.queries.viewer import Viewer
 
@@ -21,6 +39,40 @@ QUESTIONS: dict[str, Callable[[Database, Viewer], Any]] = {
     "list_objections": lambda database, viewer: follow_ups.list_objections(database, viewer, limit=5_000),
     "list_next_steps": lambda database, viewer: follow_ups.list_next_steps(database, viewer, limit=5_000),
     "rhythms": lambda database, viewer: follow_ups.rhythms(database, viewer),
+    "leaderboard": lambda database, viewer: leaderboard.leaderboard(database, viewer),
+    "coaching_queue": lambda database, viewer: coaching_queue.coaching_queue(database, viewer, limit=5_000),
+    "search_calls": lambda database, viewer: search.search_calls(database, viewer, text="price", limit=5_000),
+}
+# asked by the tests below: about one call, one rep, or about nobody in particular
+OTHER_QUESTIONS = {
+    "freshness",
+    "list_teams",
+    "find_rep",
+    "dimension_means",
+    "dimension_weeks",
+    "rep_trend",
+    "rep_scored_calls",
+    "call_head",
+    "call_turns",
+    "call_scores",
+    "call_criteria",
+    "call_findings",
+    "call_participants",
+    "call_brief",
+    "call_flags",
+    "talk_shares",
+    "weekly_reviews",
+    "costs",
+    "agreement",
+    "judge_quality",
+    "pipeline_health",
+    "moment_reviews",
+    "review_moment",
+    "mark_moment",
+    "list_requests",
+    "request_call_analysis",
+    "request_week_analysis",
+    "propose_knowledge",
 }
 ROLES = ("rep", "manager", "other_manager", "leader", "admin")
 
@@ -32,6 +84,79 @@ def test_a_question_answers_with_the_reps_its_viewer_may_see_and_no_other(
 ) -> None:
     answer = QUESTIONS[question](desk, viewers[role])
     assert {row.rep_id for row in answer} == visible[role]
+
+
+def test_no_question_of_the_query_layer_is_left_unasked() -> None:
+    folder = Path(people.__file__).parent
+    modules = [importlib.import_module(f"streamlit_app.queries.{path.stem}") for path in folder.glob("[a-z]*.py")]
+    asked = {
+        name
+        for module in modules
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__
+        and list(inspect.signature(function).parameters)[:2] == ["database", "viewer"]
+        and not name.startswith("_")
+    }
+    assert asked == {*QUESTIONS, *OTHER_QUESTIONS}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_sums_over_people_hold_the_viewers_people_only(
+    role: str, desk: Database, desk_url: str, viewers: dict[str, Viewer], visible: dict[str, set[str]]
+) -> None:
+    viewer, seen = viewers[role], list(visible[role])
+    with psycopg.connect(desk_url) as connection:
+        weeks = connection.execute(
+            "select count(score) from marts.fct_scores where rep_id = any(%s)", (seen,)
+        ).fetchone()
+        spent = connection.execute(
+            "select round(sum(cost_usd), 4)::float from marts.fct_llm_requests where rep_id = any(%s)", (seen,)
+        ).fetchone()
+    assert sum(row.n_calls for row in scores.dimension_weeks(desk, viewer)) == weeks[0]
+    assert {team.team_id for team in people.list_teams(desk, viewer)} == {
+        rep.team_id for rep in people.list_reps(desk, viewer)
+    }
+    (total,) = costs.costs(desk, viewer, since=date(2020, 1, 1), until=date(2100, 1, 1))
+    assert total.cost_usd == spent[0]
+    assert trust.judge_quality(desk, viewer)
+    assert trust.pipeline_health(desk, viewer)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_review_is_read_by_whom_it_is_about_and_by_those_above(
+    role: str, desk: Database, viewers: dict[str, Viewer], visible: dict[str, set[str]]
+) -> None:
+    found = reviews.weekly_reviews(desk, viewers[role])
+    teams = {"rep": set(), "manager": {"robin"}, "other_manager": {"martin"}}.get(role, {"robin", "martin"})
+    assert {row.recipient_id for row in found if row.kind == "rep"} == visible[role]
+    assert {row.recipient_id for row in found if row.kind == "team"} == teams
+    assert {row.recipient_id for row in found if row.kind == "leadership"} == (
+        {"eagle"} if viewers[role].sees_everyone else set()
+    )
+
+
+def test_opinions_are_counted_for_those_who_may_see_the_moment(own_desk: Database, viewers: dict[str, Viewer]) -> None:
+    robin = Viewer(viewer_id="robin", name="Robin Sample", role="manager", can_write=True)
+    moment = moments.list_moments(own_desk, robin, limit=1).rows[0]
+    marks.review_moment(own_desk, robin, moment.evidence_id, verdict="agree")
+    assert [row.n_agree for row in trust.agreement(own_desk, viewers["admin"])] == [1]
+    assert not trust.agreement(own_desk, viewers["other_manager"])
+
+
+def test_a_mark_of_a_minute_ago_moves_the_moment(own_desk: Database) -> None:
+    robin = Viewer(viewer_id="robin", name="Robin Sample", role="manager", can_write=True)
+    martin = Viewer(viewer_id="martin", name="Martin Sample", role="manager", can_write=True)
+    first = coaching_queue.coaching_queue(own_desk, robin).rows[0]
+    with pytest.raises(marks.NoSuchMomentError):
+        marks.mark_moment(own_desk, martin, first.moment_id, mark="done")
+    marks.mark_moment(
+        own_desk, robin, first.moment_id, mark="snoozed", snoozed_until=date(2099, 1, 1), note="After the launch."
+    )
+    assert coaching_queue.coaching_queue(own_desk, robin).rows[0].moment_id != first.moment_id
+    (snoozed,) = coaching_queue.coaching_queue(own_desk, robin, state="snoozed")
+    assert (snoozed.moment_id, snoozed.note, snoozed.marked_by) == (first.moment_id, "After the launch.", "robin")
+    marks.mark_moment(own_desk, robin, first.moment_id, mark="open")
+    assert coaching_queue.coaching_queue(own_desk, robin).rows[0].moment_id == first.moment_id
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -50,6 +175,8 @@ def test_another_viewers_call_is_as_absent_as_one_that_does_not_exist(
             follow_ups.call_participants(desk, viewer, call_id),
             follow_ups.list_objections(desk, viewer, call_id=call_id),
             follow_ups.list_next_steps(desk, viewer, call_id=call_id),
+            follow_ups.call_flags(desk, viewer, call_id),
+            follow_ups.talk_shares(desk, viewer, rep_id),
             scores.rep_scored_calls(desk, viewer, rep_id),
             scores.rep_trend(desk, viewer, rep_id),
         )
