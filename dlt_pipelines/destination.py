@@ -23,11 +23,12 @@ import psycopg
 import psycopg2
 from dlt.common.schema.utils import new_column, new_table
 from dlt.destinations.exceptions import DatabaseTransientException
+from dlt.pipeline.exceptions import PipelineStepFailed
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from dlt_pipelines import answers
-from dlt_pipelines.errors import ApiError, TypeFlipError
+from dlt_pipelines.errors import ApiError, LoadFailedError, TypeFlipError
 
 ColumnType = Literal["text", "bigint", "double", "bool", "timestamp", "date", "json"]
 
@@ -243,12 +244,25 @@ def load_package(*, database_url: str, dataset: str, pipeline: str, tables: Sequ
             version = new_column("content_hash", "text", nullable=False)
             schema.update_table(new_table(files.table.name, columns=[version]))
     with tempfile.TemporaryDirectory(prefix="call_coach_dlt_") as folder:
-        dlt.pipeline(
-            pipeline,
-            destination=dlt.destinations.postgres(_dlt_url(database_url)),
-            dataset_name=dataset,
-            pipelines_dir=folder,
-        ).run([resource(files) for files in tables], schema=schema)
+        try:
+            dlt.pipeline(
+                pipeline,
+                destination=dlt.destinations.postgres(_dlt_url(database_url)),
+                dataset_name=dataset,
+                pipelines_dir=folder,
+            ).run([resource(files) for files in tables], schema=schema)
+        except PipelineStepFailed as error:
+            names = ", ".join(f"{dataset}.{files.table.name}" for files in tables)
+            raise LoadFailedError(
+                f"{names}: Postgres did not take the rows ({_reason(error)}). "
+                "Nothing is lost: the next run reads them again, once the reason is gone"
+            ) from error
+
+
+def _reason(error: PipelineStepFailed) -> str:
+    """What Postgres said: one line of dlt's report, which holds a traceback and, under DETAIL, the row itself."""
+    said = re.findall(r"^[\w.]+(?:Exception|Error): (.+)$", str(error), re.MULTILINE)
+    return said[-1].strip()[:500] if said else type(error.__cause__ or error).__name__
 
 
 def _dlt_url(database_url: str) -> str:

@@ -31,3 +31,7 @@ class BadAnswerError(ApiError):
 
 class TypeFlipError(ApiError):
     """A field changed its type: the stream stops before anything wrong is written."""
+
+
+class LoadFailedError(Exception):
+    """Postgres did not take a package: nothing of it counts as done, the next run reads it again."""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
-from dlt_pipelines.errors import ApiError
+from dlt_pipelines.errors import ApiError, LoadFailedError
 from dlt_pipelines.gong.settings import GongSettings
 from dlt_pipelines.gong.source import STREAMS, load
 
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             call_ids=options.calls,
             on_progress=_show,
         )
-    except (ApiError, ValueError) as error:
+    except (ApiError, LoadFailedError, ValueError) as error:
         text = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         sys.stderr.write(f"{text}\n")
         return MISCONFIGURED if isinstance(error, ValueError) else FAILED

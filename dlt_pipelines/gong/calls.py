@@ -99,8 +99,9 @@ class CallLoader:
             if n_calls < CALLS_WORTH_A_WINDOW:
                 span = min(span * 2, LONGEST_WINDOW)
             at = until
-            if plan.job and self._may_progress():
+            if plan.job:
                 self.drain()
+            if plan.job and self._may_progress():
                 session.after_commit(self._progress_keeper(plan.job, until))
                 if session.n_waiting_bytes >= destination.PACKAGE_BYTES:
                     session.commit()
@@ -269,7 +270,7 @@ class CallLoader:
         known = {
             owed.key: owed
             for owed in books.owed("day", is_due=False, with_given_up=True)
-            if _day_within(owed.key, begin, end)
+            if self._covers((begin, end), owed.key)
         }
         if not missing:
             books.paid("day", known)
@@ -281,6 +282,11 @@ class CallLoader:
             books.paid("day", known.keys() - found.keys())
         for key, n_missing in found.items():
             self._owe_day(key, n_missing)
+
+    def _covers(self, window: tuple[datetime, datetime], key: str) -> bool:
+        """Whether the window holds all of the owed day that has passed: half a day settles nothing."""
+        first, last = _days(key)
+        return window[0] <= first and min(last, self._session.now) <= window[1]
 
     def _owe_day(self, key: str, n_missing: int) -> None:
         books, session = self._session.books, self._session
@@ -330,8 +336,8 @@ class CallLoader:
         """Ask again for days, calls and transcripts that Gong still owes and that this run did not cover anyway."""
         books = self._session.books
         for owed in books.owed("day"):
-            first, last = _days(owed.key)
-            if not any(begin <= first and min(last, self._session.now) <= end for begin, end in self._windows_read):
+            if not any(self._covers(window, owed.key) for window in self._windows_read):
+                first, last = _days(owed.key)
                 self._load_window(first, min(last, self._session.now))
         waiting = [owed.key for owed in books.owed("call") if owed.key not in self._received]
         if waiting:
@@ -555,9 +561,3 @@ def _days(key: str) -> tuple[datetime, datetime]:
     first, _, last = key.partition("/")
     begin = datetime.fromisoformat(first).replace(tzinfo=UTC)
     return begin, datetime.fromisoformat(last or first).replace(tzinfo=UTC) + DAY
-
-
-def _day_within(key: str, begin: datetime, end: datetime) -> bool:
-    """Whether the window covers the owed day as far as it can: the window's own edges cut days off."""
-    first, last = _days(key)
-    return first >= begin - DAY and last <= end + DAY and first < end and last > begin

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from dlt_pipelines.errors import ApiError
+from dlt_pipelines.errors import ApiError, LoadFailedError
 from dlt_pipelines.hubspot.settings import HubSpotSettings
 from dlt_pipelines.hubspot.source import STREAMS, load
 
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             mode=options.mode,
             on_progress=_show,
         )
-    except (ApiError, ValueError) as error:
+    except (ApiError, LoadFailedError, ValueError) as error:
         text = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         sys.stderr.write(f"{text}\n")
         return MISCONFIGURED if isinstance(error, ValueError) else FAILED

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from dagster_project.local import postgres
+from dlt_pipelines.errors import LoadFailedError
 from dlt_pipelines.gong.settings import GongSettings
 from dlt_pipelines.gong.simulator.faults import KINDS, Fault, Kind
 from dlt_pipelines.gong.simulator.server import Simulator
@@ -229,6 +230,21 @@ def test_a_lost_database_connection_starts_the_load_over(
     assert has_cut.is_set()
     assert any("starts over" in line for line in lines)
     assert not report.is_partial
+    assert_complete_once(rows, tenant)
+
+
+def test_a_package_that_postgres_refuses_never_blocks_the_next_load(
+    load_gong: Load, rows: Rows, tenant: Tenant, database_url: str
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("alter table raw_gong.calls add constraint no_title check (title <> 'Call 3')")
+    with pytest.raises(LoadFailedError, match=r"raw_gong\.calls.*no_title.*next run") as failure:
+        load_gong()
+    assert len(str(failure.value)) < 1000
+    assert rows("select job from raw_gong._progress") == []
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("alter table raw_gong.calls drop constraint no_title")
+    assert load_gong().problems == ()
     assert_complete_once(rows, tenant)
 
 

@@ -313,3 +313,14 @@ def test_wrong_arguments_are_refused_before_anything_is_read(
     with pytest.raises(ValueError, match=r"window|unknown streams"):
         load_gong(**arguments)
     assert simulator.log == []
+
+
+def test_gong_never_sees_more_than_three_requests_in_a_second(
+    load_gong: Load, settings: GongSettings, simulator: Simulator
+) -> None:
+    polite = settings.model_copy(update={"requests_per_second": 3})
+    for _ in range(2):
+        load_gong(settings=polite, streams=["users", "workspaces", "calls", "transcripts"])
+    times = [record.at for record in simulator.log]
+    assert len(times) == 8
+    assert max(sum(1 for other in times if at <= other < at + 1) for at in times) <= 3
