@@ -293,10 +293,10 @@ class Simulator:
         workspace = call_filter.get("workspaceId")
         chosen = []
         for call in self.tenant.calls:
-            started = call_start(call)
-            meta = call.get("metaData") or {}
             if ids is not None and call_id(call) not in ids:
                 continue
+            started = call_start(call)
+            meta = call.get("metaData") or {}
             if begin and started and started < begin:
                 continue
             if end and started and started >= end:

@@ -97,19 +97,18 @@ class Tenant:
 
     def orphans(self) -> list[str]:
         """Call ids of transcripts whose call is not there."""
-        known = {call_id(call) for call in self.calls}
-        return sorted(key for key in self.transcripts if key not in known)
+        return sorted(self.transcripts.keys() - {call_id(call) for call in self.calls})
 
 
 def call_id(call: Mapping[str, Any]) -> str | None:
     meta = call.get("metaData")
-    return meta.get("id") if isinstance(meta, Mapping) else None
+    return meta.get("id") if isinstance(meta, dict) else None
 
 
 def call_start(call: Mapping[str, Any]) -> datetime | None:
     """When the call started; None where the item does not say so in a readable way."""
     meta = call.get("metaData")
-    started = meta.get("started") if isinstance(meta, Mapping) else None
+    started = meta.get("started") if isinstance(meta, dict) else None
     return _moment(started) if isinstance(started, str) else None
 
 
