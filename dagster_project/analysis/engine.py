@@ -37,6 +37,7 @@ from dagster_project.analysis.prompts import Prompt, questions_text, system_text
 from dagster_project.analysis.results import (
     CachedResult,
     CacheOutcome,
+    Failure,
     ResultStore,
     Subject,
     result_key,
@@ -409,10 +410,13 @@ class Run:
         self._system = system_text(knowledge)
         self._system_prefix = Prefix()
         self._questions = {name: questions_text([name], knowledge) for name in report.dimensions}
+        self._unasked: list[Subject] = []
         self._n_calls = 0
         self._n_done = 0
         self._reported_at = monotonic()
         self.started_at = datetime.now(UTC)
+        # until the server says otherwise
+        self.is_operator_channel = question.is_operator_channel
 
     async def score(self, work: Sequence[CallWork]) -> None:
         """All calls, at most as many at once as there are slots, so that memory does not grow with their number."""
@@ -421,13 +425,17 @@ class Run:
 
         async def worker() -> None:
             for call in waiting:
-                await self._score_call(call)
+                if self._brakes.stop_reason is None:
+                    await self._score_call(call)
+                else:
+                    self._unasked.extend(call.subjects)
                 self._n_done += 1
                 self._tell()
 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(self._settings.concurrency, len(work))):
                 group.create_task(worker())
+        await self._record_unasked()
 
     def _tell(self) -> None:
         now = monotonic()
@@ -457,6 +465,9 @@ class Run:
         try:
             is_hit = await self._answer(scoring, subject)
         except RequestError as failure:
+            if failure.kind is ErrorKind.STOPPED:
+                self._unasked.append(subject)
+                return
             status: Literal["refused", "failed", "over_budget"]
             if failure.kind is ErrorKind.REFUSAL:
                 status = "refused"
@@ -468,12 +479,25 @@ class Run:
                 status = "failed"
                 report.failed += 1
             reason = f"{failure.kind}: {failure}"
-            if failure.kind is not ErrorKind.STOPPED:
-                self._note(f"{subject.call_id} {subject.dimension}: {reason}")
-            await self._store.fail(subject, status=status, reason=reason)
+            self._note(f"{subject.call_id} {subject.dimension}: {reason}")
+            await self._store.fail([Failure(subject, status, reason)])
         else:
             report.scored += 1
             report.cache_hits += is_hit
+
+    async def _record_unasked(self) -> None:
+        """What a stop left over: one message for all of it, and a state each, so that the next run takes it up."""
+        if not self._unasked:
+            return
+        is_money = self._brakes.stop_kind == ErrorKind.SPEND_LIMIT
+        reason = f"not asked, the run had stopped: {self._brakes.stop_reason}"
+        for subject in self._unasked:
+            report = self._report.dimensions[subject.dimension]
+            report.over_budget += is_money
+            report.failed += not is_money
+        self._note(f"{len(self._unasked)} questions were {reason}")
+        status: Literal["over_budget", "failed"] = "over_budget" if is_money else "failed"
+        await self._store.fail([Failure(subject, status, reason) for subject in self._unasked])
 
     async def _answer(self, scoring: "CallScoring", subject: Subject) -> bool:
         try:
@@ -520,7 +544,7 @@ class Run:
                 chunk.text, chunk_index=chunk.evidence.chunk_index, n_chunks=chunk.evidence.n_chunks
             ),
             questions=f"{questions}\n{repair}\n" if repair else questions,
-            is_operator_channel=self._question.is_operator_channel,
+            is_operator_channel=self.is_operator_channel,
             is_transcript_shared=is_shared,
         )
 
@@ -543,8 +567,7 @@ class Run:
 
     def refuse_if_stopped(self) -> None:
         if self._brakes.stop_reason is not None:
-            kind = ErrorKind.SPEND_LIMIT if self._brakes.stop_kind == ErrorKind.SPEND_LIMIT else ErrorKind.STOPPED
-            raise RequestError(kind, f"not sent, the run had stopped: {self._brakes.stop_reason}")
+            raise RequestError(ErrorKind.STOPPED, f"the run had stopped: {self._brakes.stop_reason}")
 
     async def pause(self, seconds: float) -> None:
         await self._brakes.sleep(seconds)
@@ -846,6 +869,11 @@ class CallScoring:
             except BilledError as billed:
                 costs.append(billed.cost)
                 failure = billed.failure
+            if prompt.is_operator_channel and is_refused_role(failure):
+                logger.warning("the server takes no system turn, the questions move to the user's: %s", failure)
+                self._run.is_operator_channel = False
+                prompt = replace(prompt, is_operator_channel=False)
+                continue
             failures[failure.kind] = failures.get(failure.kind, 0) + 1
             if failure.kind is ErrorKind.TRUNCATED:
                 max_tokens *= 2
@@ -908,6 +936,10 @@ class CallScoring:
         finally:
             if is_leader and not has_written:
                 prefix.leave()
+
+
+def is_refused_role(failure: RequestError) -> bool:
+    return failure.kind is ErrorKind.INVALID_REQUEST and "role" in str(failure)
 
 
 def halves_of(chunk: ChunkText) -> list[ChunkText]:

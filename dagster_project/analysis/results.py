@@ -103,6 +103,15 @@ class Subject:
     result_key: str
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A question that has no answer, and why."""
+
+    subject: Subject
+    status: Literal["refused", "failed", "over_budget"]
+    reason: str
+
+
 @dataclass(slots=True)
 class LocalLock:
     """Postgres lets one session take a lock twice: calls of one run that share a key need a lock of their own."""
@@ -330,10 +339,14 @@ class ResultStore:
             ),
         )
 
-    async def fail(self, subject: Subject, *, status: Literal["refused", "failed", "over_budget"], reason: str) -> None:
-        """Record why there is no answer. A score of the same transcript that stands already keeps standing."""
-        async with self._pool.connection() as connection:
-            await connection.execute(
+    async def fail(self, failures: Sequence[Failure]) -> None:
+        """Record why there are no answers. A score of the same transcript that stands already keeps standing."""
+        async with (
+            self._pool.connection() as connection,
+            connection.transaction(),
+            connection.cursor() as cursor,
+        ):
+            await cursor.executemany(
                 """
                 insert into analysis.call_results (
                     call_id, rep_id, dimension, week_start, rubric_version, status, reason, run_id, attempted_key,
@@ -351,18 +364,21 @@ class ResultStore:
                     transcript_hash = excluded.transcript_hash,
                     updated_at = now()
                 """,
-                (
-                    subject.call_id,
-                    subject.rep_id,
-                    subject.dimension,
-                    subject.week_start,
-                    subject.rubric_version,
-                    status,
-                    storable(reason),
-                    self._run_id,
-                    subject.result_key,
-                    subject.transcript_hash,
-                ),
+                [
+                    (
+                        failure.subject.call_id,
+                        failure.subject.rep_id,
+                        failure.subject.dimension,
+                        failure.subject.week_start,
+                        failure.subject.rubric_version,
+                        failure.status,
+                        storable(failure.reason),
+                        self._run_id,
+                        failure.subject.result_key,
+                        failure.subject.transcript_hash,
+                    )
+                    for failure in failures
+                ],
             )
 
     # Ledger

@@ -26,6 +26,7 @@ KINDS = (
     "forbidden",
     "no_such_model",
     "invalid",
+    "no_system_role",
     "hang",
     "drop_connection",
     "not_json",

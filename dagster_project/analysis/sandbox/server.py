@@ -185,6 +185,10 @@ class Sandbox:
             model = self._model(body)
             check_request(body, model=model)
             switch = self._pick_fault(body)
+            if switch is not None and switch.kind == "no_system_role":
+                if body["messages"][-1]["role"] == "system":
+                    raise RefusedError("messages.1.role: Input should be 'user' or 'assistant'")
+                switch = None
             if switch is not None:
                 statistics.requests[f"fault:{switch.kind}"] += 1
                 if await fault_response(switch, receive, send, request_id, model=model.id):

@@ -158,31 +158,33 @@ async def test_odd_answers_are_read_as_what_they_are(calls, kind):
 
 @pytest.mark.parametrize("kind", ["spend_limit", "contract_spend_limit", "own_spend_limit", "billing", "unauthorised"])
 async def test_what_would_fail_for_all_stops_new_requests_within_a_second(analysis, kind):
-    for index in range(40):
+    for index in range(20):
         analysis.warehouse.add_call((("R", f"What breaks most often in load {index}?"), ("C", "Mostly Sundays.")))
     analysis.chunk()
     analysis.sandbox.control(
-        behaviour={"answer_s": 0.1}, faults=[{"kind": kind, "after": 30, "share": 1.0, "passes": False}]
+        behaviour={"answer_s": 0.1}, faults=[{"kind": kind, "after": 20, "share": 1.0, "passes": False}]
     )
     with_few_slots = analysis.with_settings(concurrency=8)
     started = time.monotonic()
     report = await with_few_slots.score()
     took = time.monotonic() - started
     assert report.stop_reason is not None
-    # the thirty that passed, then at most what was in flight
-    assert analysis.sandbox.requests <= 30 + 8
-    assert took < 5
+    assert any("questions were not asked" in message for message in report.messages)
+    # the twenty that passed, then at most what was in flight
+    assert analysis.sandbox.requests <= 20 + 8
+    # requests in flight took a tenth of a second; the rest is what recording the states takes
+    assert took < 10
     stored = analysis.warehouse.one("select count(*) from analysis.results")
-    assert 20 <= stored <= 30
+    assert 12 <= stored <= 20
     kept = analysis.warehouse.rows("select status, count(*) as n from analysis.call_results group by status")
     counts = {row["status"]: row["n"] for row in kept}
     assert counts["scored"] == stored
-    assert counts.get("over_budget" if kind != "unauthorised" else "failed") == 200 - stored
+    assert counts.get("over_budget" if kind != "unauthorised" else "failed") == 100 - stored
 
     analysis.sandbox.control(faults=[])
     rest = await analysis.score()
     assert rest.is_complete
-    assert rest.requests == 200 - stored
+    assert rest.requests == 100 - stored
 
 
 async def test_a_hanging_request_is_cut_off_and_tried_once_more(analysis):
@@ -263,3 +265,13 @@ async def test_a_call_budget_ends_the_call_and_not_the_run(analysis):
     report = await analysis.with_settings(budget_call_usd=0.06).score()
     assert 0 < sum(part.over_budget for part in report.dimensions.values()) < 5
     assert report.cost_usd <= Decimal("0.06")
+
+
+async def test_a_server_without_a_system_role_gets_the_questions_from_the_user(calls):
+    calls.sandbox.control(faults=[{"kind": "no_system_role", "share": 1.0, "passes": False}])
+    report = await calls.score()
+    assert report.is_complete
+    refused = [row for row in ledger(calls) if row["status"] == "failed"]
+    # those that were on their way before the first answer came
+    assert 1 <= len(refused) < N_CALLS * len(ALL)
+    assert {row["error_kind"] for row in refused} == {"invalid_request"}
