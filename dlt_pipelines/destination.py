@@ -7,8 +7,10 @@ kill there is no half-finished package that could block the next load, and the m
 """
 
 import csv
+import fcntl
 import os
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,6 +47,8 @@ FROM_POSTGRES: Mapping[str, ColumnType] = {
 # a file is closed and loaded at this size: bounded disk, and a kill costs at most this much work
 PACKAGE_BYTES = 192 * 1024 * 1024
 LONGEST_NAME = 60
+# where DLT_DATA_DIR does not say otherwise
+_DATA_FOLDER = Path(tempfile.gettempdir()) / "call_coach_dlt_data"
 
 
 @dataclass(frozen=True)
@@ -243,13 +247,13 @@ def load_package(*, database_url: str, dataset: str, pipeline: str, tables: Sequ
             # the scd2 strategy overwrites the hints of its version column and would drop its type
             version = new_column("content_hash", "text", nullable=False)
             schema.update_table(new_table(files.table.name, columns=[version]))
-    with tempfile.TemporaryDirectory(prefix="call_coach_dlt_") as folder:
+    with scratch_folder("dlt") as folder:
         try:
             dlt.pipeline(
                 pipeline,
                 destination=dlt.destinations.postgres(_dlt_url(database_url)),
                 dataset_name=dataset,
-                pipelines_dir=folder,
+                pipelines_dir=str(folder),
             ).run([resource(files) for files in tables], schema=schema)
         except PipelineStepFailed as error:
             names = ", ".join(f"{dataset}.{files.table.name}" for files in tables)
@@ -263,6 +267,36 @@ def _reason(error: PipelineStepFailed) -> str:
     """What Postgres said: one line of dlt's report, which holds a traceback and, under DETAIL, the row itself."""
     said = re.findall(r"^[\w.]+(?:Exception|Error): (.+)$", str(error), re.MULTILINE)
     return said[-1].strip()[:500] if said else type(error.__cause__ or error).__name__
+
+
+@contextmanager
+def scratch_folder(name: str) -> Iterator[Path]:
+    """A folder for what is between the API and the database; what a killed process left there the next one removes."""
+    base = Path(os.environ.get("DLT_DATA_DIR", _DATA_FOLDER)) / "scratch"
+    # transcripts pass through: nobody else reads along
+    base.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (base / "lock").open("w") as entrance:
+        fcntl.flock(entrance, fcntl.LOCK_EX)
+        for folder in base.iterdir():
+            if folder.is_dir() and _is_abandoned(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"{name}_", dir=base))
+        owner = (folder / "lock").open("w")
+        fcntl.flock(owner, fcntl.LOCK_EX)
+    try:
+        with owner:
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_abandoned(folder: Path) -> bool:
+    try:
+        with (folder / "lock").open("w") as owner:
+            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _dlt_url(database_url: str) -> str:
@@ -280,7 +314,7 @@ def _quiet_dlt() -> None:
     os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
     os.environ.setdefault("RUNTIME__LOG_LEVEL", "ERROR")
     os.environ.setdefault("RUNTIME__INTERCEPT_SIGNALS", "false")
-    os.environ.setdefault("DLT_DATA_DIR", str(Path(tempfile.gettempdir()) / "call_coach_dlt_data"))
+    os.environ.setdefault("DLT_DATA_DIR", str(_DATA_FOLDER))
 
 
 def existing_columns(connection: psycopg.Connection, *, dataset: str, table: str) -> dict[str, ColumnType]:

@@ -15,7 +15,6 @@ Importing a file again changes its call; importing it unchanged writes nothing.
 
 import hashlib
 import logging
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -103,7 +102,7 @@ def import_path(*, database_url: str, path: Path, on_progress: Callable[[str], N
     with (
         destination.connect(database_url) as connection,
         destination.exclusive(connection, f"{DATASET} load", LOCK_WAIT_S, on_progress),
-        tempfile.TemporaryDirectory(prefix="call_coach_import_") as folder,
+        destination.scratch_folder("import") as folder,
     ):
         session = Session(
             connection=connection,
@@ -111,7 +110,7 @@ def import_path(*, database_url: str, path: Path, on_progress: Callable[[str], N
             dataset=DATASET,
             source="import",
             tables=tables.TABLES,
-            folder=Path(folder),
+            folder=folder,
             on_progress=on_progress,
         )
         _write(session, _conversations(session, path))

@@ -10,10 +10,8 @@ moment loses nothing and doubles nothing. Run alone: `python -m dlt_pipelines.go
 """
 
 import logging
-import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from dlt_pipelines import destination
 from dlt_pipelines.errors import QuotaExhaustedError
@@ -59,10 +57,10 @@ def load(
     Raises:
         ApiError: when nothing at all can be loaded (key refused, wrong host, another load holds the lock).
     """
-    wanted = tuple(streams) if streams is not None else ("calls", "transcripts") if call_ids else STREAMS
+    wanted = tuple(streams) if streams is not None else STREAMS if call_ids is None else ("calls", "transcripts")
     if unknown := set(wanted) - set(STREAMS):
         raise ValueError(f"unknown streams {sorted(unknown)}; choose from {', '.join(STREAMS)}")
-    if mode == "backfill" and window is None and not call_ids:
+    if mode == "backfill" and window is None and call_ids is None:
         raise ValueError("a backfill needs a window (from, to)")
     if window is not None:
         window = (_aware(window[0]), _aware(window[1]))
@@ -77,7 +75,7 @@ def load(
             with (
                 destination.connect(database_url) as connection,
                 destination.exclusive(connection, f"{DATASET} load", settings.lock_wait_s, on_progress),
-                tempfile.TemporaryDirectory(prefix="call_coach_gong_") as folder,
+                destination.scratch_folder("gong") as folder,
             ):
                 session = Session(
                     connection=connection,
@@ -85,7 +83,7 @@ def load(
                     dataset=DATASET,
                     source="gong",
                     tables=tables.TABLES,
-                    folder=Path(folder),
+                    folder=folder,
                     on_progress=on_progress,
                 )
                 return _run(session, settings, wanted, mode=mode, window=window, call_ids=call_ids)
@@ -115,7 +113,7 @@ def _run(
     with GongClient(settings, quota) as client:
         calls = CallLoader(session, client, settings, wants_transcripts="transcripts" in wanted)
         try:
-            if call_ids:
+            if call_ids is not None:
                 session.guarded("calls", lambda: calls.load_by_id(call_ids))
             else:
                 _load_streams(session, client, calls, wanted, mode=mode, window=window)

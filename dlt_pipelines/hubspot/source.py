@@ -5,11 +5,9 @@ HubSpot does not always count a new association as a change, so run `full` now a
 """
 
 import logging
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Literal
 
 from dlt_pipelines import answers, destination
@@ -198,7 +196,7 @@ def load(
     with (
         destination.connect(database_url) as connection,
         destination.exclusive(connection, f"{DATASET} load", settings.lock_wait_s, on_progress),
-        tempfile.TemporaryDirectory(prefix="call_coach_hubspot_") as folder,
+        destination.scratch_folder("hubspot") as folder,
     ):
         session = Session(
             connection=connection,
@@ -206,7 +204,7 @@ def load(
             dataset=DATASET,
             source="hubspot",
             tables=[kind.table for kind in KINDS],
-            folder=Path(folder),
+            folder=folder,
             on_progress=on_progress,
         )
         quota = Quota(

@@ -278,8 +278,9 @@ def left_behind(stage: Stage, database_url: str) -> dict[str, int]:
             "select count(*) from pg_locks where locktype = 'advisory' "
             "and database = (select oid from pg_database where datname = current_database())"
         ).fetchone()
-    temporary = Path(stage.environment(database_url)["TMPDIR"])
-    return {"locks": locks[0] if locks else 0, "temporary_folders": len(list(temporary.glob("call_coach_*")))}
+    home = Path(stage.environment(database_url)["CALL_COACH_HOME"])
+    folders = [path for path in (home / "dlt" / "scratch").glob("*") if path.is_dir()]
+    return {"locks": locks[0] if locks else 0, "temporary_folders": len(folders)}
 
 
 def write_company(folder: Path, *, n_calls: int) -> int:
