@@ -3,7 +3,10 @@
         materialized='incremental',
         incremental_strategy='append',
         on_schema_change='append_new_columns',
-        indexes=[{'columns': ['rep_id', 'criterion_id', 'week_start']}],
+        indexes=[
+            {'columns': ['rep_id', 'criterion_id', 'week_start']},
+            {'columns': ['week_start']},
+        ],
         pre_hook="{{ delete_replaced_rows(
             parent=ref('int_answers_counted'),
             key=['call_id', 'rep_id', 'dimension', 'rubric_version'],

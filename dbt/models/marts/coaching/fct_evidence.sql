@@ -7,6 +7,7 @@
             {'columns': ['call_id', 'dimension']},
             {'columns': ['rep_id', 'dimension', 'week_start']},
             {'columns': ['source_hash']},
+            {'columns': ['week_start']},
         ],
         pre_hook="{{ delete_replaced_rows(
             parent=ref('int_answers_counted'),

@@ -60,7 +60,9 @@ candidates as (
     from evidence
     cross join clock
     where
-        {{ day_of('evidence.started_at') }} > clock.as_of - 28
+        -- the week is indexed, the day is not
+        evidence.week_start > clock.as_of - 35
+        and {{ day_of('evidence.started_at') }} > clock.as_of - 28
         and {{ day_of('evidence.started_at') }} <= clock.as_of
     order by
         evidence.call_id asc,

@@ -1,9 +1,25 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='append_new_columns',
+        indexes=[{'columns': ['week_start']}],
+        pre_hook="{{ delete_replaced_rows(
+            parent=ref('int_score_weeks_fingerprinted'),
+            key=['week_start'],
+            first_row='line_number = 1',
+        ) }}",
+        post_hook="{{ index_first_rows('line_number = 1') }}",
+    )
+}}
 {% set x = 'extract(epoch from scores.started_at - weeks.week_start) / 604800.0' %}
 
 with
 
 weeks as (
-    select * from {{ ref('int_rep_weeks_spined') }}
+    select spine.*
+    from {{ ref('int_rep_weeks_spined') }} as spine
+    where true {{ where_not_held('spine', 'line_number = 1') }}
 ),
 
 scores as (
@@ -111,7 +127,9 @@ joined as (
         ) }} as signal,
         weeks.rubric_version,
         weeks.has_version_break,
-        weeks.is_any_sandbox as is_sandbox
+        weeks.is_any_sandbox as is_sandbox,
+        weeks.line_number,
+        weeks.source_hash
     from weeks
     cross join clock
     left join week_means
@@ -147,5 +165,7 @@ select
     signal,
     rubric_version,
     has_version_break,
-    is_sandbox
+    is_sandbox,
+    line_number,
+    source_hash
 from joined

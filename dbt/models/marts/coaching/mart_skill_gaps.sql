@@ -42,7 +42,9 @@ in_window as (
     cross join clock
     cross join windows
     where
-        {{ day_of('criterion_scores.started_at') }} > clock.as_of - windows.window_days
+        -- the week is indexed, the day is not
+        criterion_scores.week_start > clock.as_of - 97
+        and {{ day_of('criterion_scores.started_at') }} > clock.as_of - windows.window_days
         and {{ day_of('criterion_scores.started_at') }} <= clock.as_of
 ),
 

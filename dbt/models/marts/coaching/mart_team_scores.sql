@@ -1,7 +1,32 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='append_new_columns',
+        indexes=[{'columns': ['week_start']}],
+        pre_hook="{{ delete_replaced_rows(
+            parent=ref('int_score_weeks_fingerprinted'),
+            key=['week_start'],
+            first_row='line_number = 1',
+        ) }}",
+        post_hook="{{ index_first_rows('line_number = 1') }}",
+    )
+}}
+
 with
 
+fingerprints as (
+    select fingerprint.*
+    from {{ ref('int_score_weeks_fingerprinted') }} as fingerprint
+    where true {{ where_not_held('fingerprint', 'line_number = 1') }}
+),
+
 weeks as (
-    select * from {{ ref('mart_team_weeks') }}
+    select
+        team_weeks.*,
+        fingerprints.source_hash
+    from {{ ref('mart_team_weeks') }} as team_weeks
+    inner join fingerprints on team_weeks.week_start = fingerprints.week_start
 ),
 
 scores as (
@@ -39,7 +64,11 @@ spined as (
         weeks.team_name,
         dimensions.dimension,
         weeks.week_start,
-        weeks.is_running_week
+        weeks.is_running_week,
+        weeks.source_hash,
+        cast(row_number() over (
+            partition by weeks.week_start order by weeks.team_id, dimensions.dimension
+        ) as integer) as line_number
     from weeks
     inner join dimensions
         on weeks.team_id = dimensions.team_id and weeks.week_start >= dimensions.first_week
@@ -115,7 +144,9 @@ select
             then {{ as_score('measured.rolling_mean + measured.half_width') }}
     end as rolling_high,
     measured.rubric_version,
-    coalesce(measured.is_sandbox, false) as is_sandbox
+    coalesce(measured.is_sandbox, false) as is_sandbox,
+    spined.line_number,
+    spined.source_hash
 from spined
 left join measured
     on
