@@ -93,8 +93,8 @@ class CallLoader:
         at = plan.begin
         while at < plan.end:
             until = min(at + span, plan.end)
-            n_calls = self._load_window(at, until)
-            if finds_deletes:
+            n_calls, n_owed = self._load_window(at, until)
+            if finds_deletes and not n_owed:
                 self._mark_deleted(at, until)
             if n_calls < CALLS_WORTH_A_WINDOW:
                 span = min(span * 2, LONGEST_WINDOW)
@@ -120,7 +120,8 @@ class CallLoader:
     def _progress_keeper(self, job: str, until: datetime) -> Callable[[], None]:
         return lambda: self._session.books.set_done_until(job, until)
 
-    def _load_window(self, begin: datetime, end: datetime) -> int:
+    def _load_window(self, begin: datetime, end: datetime) -> tuple[int, int]:
+        """Read one window; returns how many calls came and how many Gong still owes."""
         where = _where(begin, end)
         call_filter = {"fromDateTime": begin.isoformat(), "toDateTime": end.isoformat()}
         for attempt in range(1, WINDOW_RESTARTS + 1):
@@ -141,8 +142,8 @@ class CallLoader:
         self._windows_read.append((begin, end))
         if not received:
             self._doubt_emptiness(begin, end)
-        self._note_gaps(begin, end, received, total)
-        return len(received)
+        n_owed = self._note_gaps(begin, end, received, max(0, (total or 0) - len(received)))
+        return len(received), n_owed
 
     def _call_pages(self, where: str, call_filter: Mapping[str, Any]) -> Iterator[Page]:
         return self._client.pages(
@@ -261,12 +262,9 @@ class CallLoader:
         ).fetchall()
         return {row[0] for row in rows}
 
-    def _note_gaps(
-        self, begin: datetime, end: datetime, received: Mapping[str, datetime | None], total: int | None
-    ) -> None:
-        """Gong counts calls before it shows them: remember the days on which it owes some."""
+    def _note_gaps(self, begin: datetime, end: datetime, received: Mapping[str, datetime | None], missing: int) -> int:
+        """Gong counts calls before it shows them: remember the days; returns how many calls are still hoped for."""
         books = self._session.books
-        missing = max(0, (total or 0) - len(received))
         known = {
             owed.key: owed
             for owed in books.owed("day", is_due=False, with_given_up=True)
@@ -274,36 +272,37 @@ class CallLoader:
         }
         if not missing:
             books.paid("day", known)
-            return
+            return 0
         if sum(int(owed.detail.get("missing", 0)) for owed in known.values()) == missing:
             found = {key: int(owed.detail["missing"]) for key, owed in known.items()}
         else:
             found = self._locate_gaps(begin, end, missing, received)
             books.paid("day", known.keys() - found.keys())
-        for key, n_missing in found.items():
-            self._owe_day(key, n_missing)
+        return sum(n_missing for key, n_missing in found.items() if self._owe_day(key, n_missing))
 
     def _covers(self, window: tuple[datetime, datetime], key: str) -> bool:
         """Whether the window holds all of the owed day that has passed: half a day settles nothing."""
         first, last = _days(key)
         return window[0] <= first and min(last, self._session.now) <= window[1]
 
-    def _owe_day(self, key: str, n_missing: int) -> None:
+    def _owe_day(self, key: str, n_missing: int) -> bool:
+        """Remember one day; False once it has been given up on."""
         books, session = self._session.books, self._session
         owed = books.owe("day", key, {"missing": n_missing})
         if owed.has_given_up:
-            return
+            return False
         gives_up_at = owed.first_seen_at + timedelta(days=self._settings.give_up_after_days)
         what = f"Gong counts {n_missing} more calls than it shows"
         if datetime.now(UTC) < gives_up_at:
             session.problem("calls", key, what, f"Nothing: asked for again until {gives_up_at:%Y-%m-%d %H:%M} UTC")
-            return
+            return True
         books.give_up("day", key)
         error = f"{what}, after {owed.attempts} attempts since {owed.first_seen_at:%Y-%m-%d}"
         books.dead_letter(stream="calls", key=key, payload={"missing": n_missing}, error=error, status="given_up")
         session.problem(
             "calls", key, f"given up: {error}", "They may be private or without media; a full load asks again"
         )
+        return False
 
     def _locate_gaps(
         self, begin: datetime, end: datetime, missing: int, received: Mapping[str, datetime | None]

@@ -187,6 +187,11 @@ def test_one_call_loads_alone(load_gong: Load, rows: Rows, tenant: Tenant) -> No
     assert [problem.key for problem in report.problems] == ["404"]
 
 
+def test_no_ids_at_all_load_nothing(load_gong: Load, simulator: Simulator) -> None:
+    assert load_gong(call_ids=[]).rows_written == 0
+    assert simulator.log == []
+
+
 def test_a_call_without_an_id_is_kept_aside_and_the_rest_loads(load_gong: Load, rows: Rows, tenant: Tenant) -> None:
     del tenant.calls[0]["metaData"]["id"]
     report = load_gong()
