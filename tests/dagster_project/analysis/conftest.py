@@ -248,7 +248,8 @@ class Analysis:
     settings: AnalysisSettings
 
     def chunk(self, **options: Any) -> ChunkReport:
-        return build_chunks(database_url=self.warehouse.database_url, weeks=[MONDAY], settings=self.settings, **options)
+        wanted = {"weeks": [MONDAY], **options}
+        return build_chunks(database_url=self.warehouse.database_url, settings=self.settings, **wanted)
 
     async def score(self, *, dimensions: tuple[str, ...] = DIMENSIONS, **options: Any) -> ScoreReport:
         return await score_weeks(
