@@ -10,6 +10,8 @@ from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from dagster_project.database.building import BUILDER
+
 ROOT = Path(__file__).resolve().parents[1]
 
 QUIET = {
@@ -68,6 +70,7 @@ def dbt_environment(database_url: str) -> dict[str, str]:
         "CALL_COACH_DB_USER": unquote(parts.username or "postgres"),
         "CALL_COACH_DB_PASSWORD": unquote(parts.password or ""),
         "CALL_COACH_DB_SSLMODE": query.get("sslmode", "prefer"),
+        "CALL_COACH_DB_APPLICATION": BUILDER,
     }
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 
+from dagster_project.database.building import exclusive_build
 from dagster_project.defs.marts.project import DBT_EXECUTABLE, DBT_FOLDER
 from dagster_project.settings import QUIET, dbt_environment
 
@@ -13,15 +14,16 @@ class BuildError(RuntimeError):
 
 def build_marts(database_url: str) -> None:
     """Run dbt's models and seeds, without their tests, in a process of its own. Raises BuildError."""
-    done = subprocess.run(
-        [
-            *(DBT_EXECUTABLE, "--quiet", "build", "--resource-type", "model", "--resource-type", "seed"),
-            *("--project-dir", DBT_FOLDER, "--profiles-dir", DBT_FOLDER),
-        ],
-        env={**os.environ, **QUIET, **dbt_environment(database_url)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with exclusive_build(database_url):
+        done = subprocess.run(
+            [
+                *(DBT_EXECUTABLE, "--quiet", "build", "--resource-type", "model", "--resource-type", "seed"),
+                *("--project-dir", DBT_FOLDER, "--profiles-dir", DBT_FOLDER),
+            ],
+            env={**os.environ, **QUIET, **dbt_environment(database_url)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode != 0:
         raise BuildError(f"The marts could not be built:\n{(done.stdout + done.stderr).strip()[-2000:]}")

@@ -24,6 +24,7 @@ def test_a_managed_databases_url_is_taken_apart_for_dbt_with_its_tls_mode() -> N
         "CALL_COACH_DB_USER": "owner",
         "CALL_COACH_DB_PASSWORD": "p@ss",
         "CALL_COACH_DB_SSLMODE": "require",
+        "CALL_COACH_DB_APPLICATION": "call-coach marts",
     }
 
 

@@ -4,6 +4,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 
+from dagster_project.database.building import exclusive_build
 from dagster_project.defs.analysis.specs import analysis_keys
 from dagster_project.defs.marts.project import dbt_project, prepared_manifest
 from dagster_project.defs.ownership import DATA_TEAM, HOURLY
@@ -45,4 +46,5 @@ def marts(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: dg.
     """Staging, intermediate and mart models, each followed by its tests."""
     apply(dbt_environment(warehouse.database_url))
     # unit tests judge the code, once, in CI; a run is about its data
-    yield from dbt.cli(["build", "--exclude-resource-type", "unit_test"], context=context).stream()
+    with exclusive_build(warehouse.database_url):
+        yield from dbt.cli(["build", "--exclude-resource-type", "unit_test"], context=context).stream()
