@@ -8,6 +8,7 @@ kill there is no half-finished package that could block the next load, and the m
 
 import csv
 import fcntl
+import getpass
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Literal
+from urllib.parse import quote, urlencode
 
 import dlt
 import psycopg
@@ -300,13 +302,17 @@ def _is_abandoned(folder: Path) -> bool:
 
 
 def _dlt_url(database_url: str) -> str:
-    """The same database as a URL with a password: dlt insists on one even where the server does not."""
+    """The same database for dlt, which insists on a user and a password where libpq knows other places to look."""
     given = conninfo_to_dict(database_url)
-    if given.get("password"):
-        return database_url
-    scheme, _, rest = database_url.partition("://")
-    userinfo, at, host = rest.rpartition("@")
-    return f"{scheme}://{userinfo.removesuffix(':') or 'postgres'}:unused@{host}" if at else database_url
+    user = given.pop("user", None) or os.environ.get("PGUSER") or getpass.getuser()
+    # any password will do where the server asks for none
+    password = given.pop("password", None) or os.environ.get("PGPASSWORD") or "unused"
+    host = given.pop("host", None) or os.environ.get("PGHOST") or "localhost"
+    port = given.pop("port", None) or os.environ.get("PGPORT") or "5432"
+    name = given.pop("dbname", None) or os.environ.get("PGDATABASE") or user
+    rest = urlencode({key: value for key, value in given.items() if value is not None})
+    account = f"{quote(str(user), safe='')}:{quote(str(password), safe='')}"
+    return f"postgresql://{account}@{host}:{port}/{quote(str(name), safe='')}" + (f"?{rest}" if rest else "")
 
 
 def _quiet_dlt() -> None:

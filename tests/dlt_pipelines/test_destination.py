@@ -1,10 +1,21 @@
+import dataclasses
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from dlt_pipelines.destination import ColumnType, Table, TableWriter, cell, column_name
+from dlt_pipelines.destination import (
+    ColumnType,
+    Table,
+    TableFiles,
+    TableWriter,
+    cell,
+    column_name,
+    load_package,
+)
 from dlt_pipelines.errors import TypeFlipError
 
 
@@ -71,6 +82,27 @@ def test_a_value_of_another_type_is_refused(value: Any, column_type: ColumnType)
 
 def test_free_text_takes_anything() -> None:
     assert cell({"a": 1}, "text", is_free_text=True) == '{"a":1}'
+
+
+def test_a_package_loads_whatever_form_the_database_url_has(database_url: str, tmp_path: Path) -> None:
+    given = conninfo_to_dict(database_url)
+    forms = [
+        database_url,
+        f"{database_url}?sslmode=disable&application_name=a%20b",
+        make_conninfo(**given),
+    ]
+    for number, url in enumerate(forms):
+        table = dataclasses.replace(TABLE, name=f"calls_{number}")
+        writer = TableWriter(table, tmp_path, existing={})
+        writer.write({"id": "1", "duration": 5})
+        files = TableFiles(table=table, columns=table.columns, files=writer.take())
+        load_package(database_url=url, dataset="raw_test", pipeline="test", tables=[files])
+    with psycopg.connect(database_url) as connection:
+        counts = connection.execute(
+            "select (select count(*) from raw_test.calls_0), (select count(*) from raw_test.calls_1), "
+            "(select count(*) from raw_test.calls_2)"
+        ).fetchone()
+    assert counts == (1, 1, 1)
 
 
 TABLE = Table(name="calls", key=("id",), columns={"id": "text", "duration": "bigint"})
