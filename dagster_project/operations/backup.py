@@ -90,7 +90,7 @@ def restore(*, database_url: str, path: Path) -> Restored:
             migrated = migrate(new_url)
             _remember(new_url, tombstones or [])
             with psycopg.connect(new_url) as connection:
-                connection.execute("select ops.withdraw_public_rights()")
+                connection.execute("select ops.withdraw_public_rights(), ops.let_search_use_its_index()")
             erased = erase_again(database_url=new_url)
             _swap(server, name=name, new_name=new_name, kept_name=kept_name, is_there=tombstones is not None)
         except BaseException:

@@ -180,3 +180,18 @@ def test_readers_see_only_their_rows_while_tables_are_swapped(owner: psycopg.Con
     assert not errors
     assert set(seen) == {2}
     assert owner.execute("select count(*) from ops.unprotected_marts()").fetchone() == (0,)
+
+
+def test_a_search_uses_its_index_under_the_policies(owner: psycopg.Connection, reader: psycopg.Connection) -> None:
+    owner.execute(
+        "create table marts.fct_words as select rep_id, to_tsvector('english', 'call of ' || n) as search "
+        "from marts.dim_reps, generate_series(1, 3000) as n"
+    )
+    owner.execute("create index on marts.fct_words using gin (search)")
+    owner.execute("analyze marts.fct_words; select ops.protect_mart('marts.fct_words')")
+    with reader.transaction():
+        reader.execute("select set_config('call_coach.viewer', 'ann', true)")
+        question = "select count(*) from marts.fct_words where search @@ websearch_to_tsquery('english', '2999')"
+        plan = "\n".join(row[0] for row in reader.execute(f"explain {question}".encode()))
+        assert reader.execute(question.encode()).fetchone() == (1,)
+    assert "Bitmap Index Scan" in plan
