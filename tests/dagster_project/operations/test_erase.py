@@ -265,9 +265,12 @@ def test_what_comes_back_is_erased_again(warehouse: str) -> None:
 
 
 def test_an_erasure_waits_for_a_load_that_is_under_way(warehouse: str) -> None:
-    with destination.connect(warehouse) as loader, destination.exclusive(loader, "raw_gong load", 0, print):
-        with pytest.raises(LoadInProgressError, match="Nothing was erased"):
-            erase(database_url=warehouse, kind="call", subject_id="7001000000000000001", erased_by="ops", wait_s=0.2)
+    with (
+        destination.connect(warehouse) as loader,
+        destination.exclusive(loader, "raw_gong load", 0, print),
+        pytest.raises(LoadInProgressError, match="Nothing was erased"),
+    ):
+        erase(database_url=warehouse, kind="call", subject_id="7001000000000000001", erased_by="ops", wait_s=0.2)
     started = time.monotonic()
     with destination.connect(warehouse) as loader:
         with destination.exclusive(loader, "raw_gong load", 0, print):
