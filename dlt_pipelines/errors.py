@@ -1,5 +1,7 @@
 """The ways an API refuses, told apart by what the loader has to do next."""
 
+from pydantic import ValidationError
+
 
 class ApiError(Exception):
     """A request failed for good; the text says what, for which stream and window, and what to do."""
@@ -35,3 +37,11 @@ class TypeFlipError(ApiError):
 
 class LoadFailedError(Exception):
     """Postgres did not take a package: nothing of it counts as done, the next run reads it again."""
+
+
+def wrong_settings(error: ValidationError, *, prefix: str) -> str:
+    """Which variables are wrong and why, without their values: one of them may be a secret."""
+    return "; ".join(
+        f"{prefix}{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}"
+        for item in error.errors(include_input=False)
+    )

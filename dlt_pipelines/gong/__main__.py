@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
-from dlt_pipelines.errors import ApiError, LoadFailedError
+from dlt_pipelines.errors import ApiError, LoadFailedError, wrong_settings
 from dlt_pipelines.gong.settings import GongSettings
 from dlt_pipelines.gong.source import STREAMS, load
 
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             on_progress=_show,
         )
     except (ApiError, LoadFailedError, ValueError) as error:
-        text = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        text = wrong_settings(error, prefix="GONG_") if isinstance(error, ValidationError) else str(error)
         sys.stderr.write(f"{text}\n")
         return MISCONFIGURED if isinstance(error, ValueError) else FAILED
     for line in report.lines():

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from dlt_pipelines.errors import ApiError, LoadFailedError
+from dlt_pipelines.errors import ApiError, LoadFailedError, wrong_settings
 from dlt_pipelines.hubspot.settings import HubSpotSettings
 from dlt_pipelines.hubspot.source import STREAMS, load
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             on_progress=_show,
         )
     except (ApiError, LoadFailedError, ValueError) as error:
-        text = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        text = wrong_settings(error, prefix="HUBSPOT_") if isinstance(error, ValidationError) else str(error)
         sys.stderr.write(f"{text}\n")
         return MISCONFIGURED if isinstance(error, ValueError) else FAILED
     for line in report.lines():
