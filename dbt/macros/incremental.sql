@@ -49,3 +49,18 @@
 {% macro set_local_memory(megabytes) -%}
     set local work_mem = '{{ megabytes }}MB'; set local maintenance_work_mem = '{{ megabytes }}MB'
 {%- endmacro %}
+
+{#
+    A table that was just made has no statistics, and the next model cannot wait for autovacuum: without
+    them a join of two such tables was planned row by row and ran for minutes instead of a second.
+#}
+{% macro analyze_if_new() %}
+    {% if execute %}
+    {% set known = run_query(
+        "select count(*) from pg_statistic where starelid = cast('" ~ this ~ "' as regclass)"
+    ) %}
+    {% if known.columns[0].values()[0] == 0 %}
+    set local default_statistics_target = 25; analyze {{ this }}
+    {% endif %}
+    {% endif %}
+{% endmacro %}
