@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 # the rows one look reads; a tick has a minute
 ROWS_PER_LOOK = 5_000
+# a body may have megabytes
+BODIES_AT_ONCE = 100
 CALLS_PER_BATCH = 500
 POLL = "poll"
 
@@ -47,8 +49,15 @@ class Batch:
     event_ids: tuple[int, ...]
 
 
-def unpack(connection: Connection, *, limit: int = ROWS_PER_LOOK) -> int:
+def unpack(connection: Connection) -> int:
     """Read what newly arrived events say. Tests, repetitions and odd ones end here. Returns the number read."""
+    total = 0
+    while total < ROWS_PER_LOOK and (count := _unpack_some(connection)):
+        total += count
+    return total
+
+
+def _unpack_some(connection: Connection) -> int:
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(
             """
@@ -59,7 +68,7 @@ def unpack(connection: Connection, *, limit: int = ROWS_PER_LOOK) -> int:
             limit %s
             for update skip locked
             """,
-            (limit,),
+            (BODIES_AT_ONCE,),
         ).fetchall()
     for row in rows:
         try:

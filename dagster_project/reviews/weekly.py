@@ -26,6 +26,8 @@ from dagster_project.reviews.writing import write_reviews
 
 logger = logging.getLogger(__name__)
 
+PLAIN_ADDRESS = re.compile(r"[^\s<>,;:\"@]+@[^\s<>,;:\"@]+")
+
 
 @dataclass(frozen=True)
 class ReviewReport:
@@ -75,6 +77,8 @@ def review_week(
                 store.note_file(connection, stored, str(path))
             if not deliver:
                 continue
+            if settings.smtp_url and review.kind != "leadership" and not _addresses(stored, settings):
+                problems.append(f"The {stored.kind} review for {stored.recipient_id} has no e-mail address to go to.")
             for channel, address, send in _ways(stored, settings):
                 outcome, problem = _send(connection, stored, channel, address, send, force)
                 counts[outcome] += 1
@@ -109,8 +113,8 @@ def _ways(review: StoredReview, settings: ReviewSettings) -> list[tuple[str, str
 
 def _addresses(review: StoredReview, settings: ReviewSettings) -> tuple[str, ...]:
     if review.kind == "leadership":
-        return tuple(leader for leader in settings.leaders if "@" in leader)
-    return (review.address,) if review.address else ()
+        return tuple(leader for leader in settings.leaders if PLAIN_ADDRESS.fullmatch(leader))
+    return (review.address,) if review.address and PLAIN_ADDRESS.fullmatch(review.address) else ()
 
 
 def _mail(review: StoredReview, settings: ReviewSettings, address: str) -> EmailMessage:
@@ -152,7 +156,8 @@ def _write_files(target: Path, review: StoredReview, settings: ReviewSettings) -
     path.write_text(review.markdown)
     (target / f"{name}.html").write_text(_with_local_pictures(review, target, name))
     (target / f"{name}.slack.json").write_text(_slack_json(review))
-    (target / f"{name}.eml").write_bytes(bytes(_mail(review, settings, review.address or "leadership@localhost")))
+    address = next(iter(_addresses(review, settings)), "nobody@localhost")
+    (target / f"{name}.eml").write_bytes(bytes(_mail(review, settings, address)))
     return path
 
 

@@ -19,6 +19,8 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free port")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # our own line says once that Postgres is away; the pool would repeat it at every attempt
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     try:
         settings = WebhookSettings()
     except ValidationError as error:

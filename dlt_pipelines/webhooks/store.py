@@ -134,7 +134,8 @@ class InboxStore:
             self._doubt.clear()
             try:
                 await self._probe()
-            except (psycopg.Error, OSError) as error:
+            # whatever goes wrong, this task has to live: nothing else ever reconnects
+            except Exception as error:
                 await self._disconnect(error)
             await asyncio.sleep(PROBE_EVERY_S)
 
@@ -171,7 +172,8 @@ class InboxStore:
         if self._pool is not None:
             pool, self._pool = self._pool, None
             logger.warning("Postgres is away, senders are asked to come again: %s", error)
-            await pool.close(timeout=0)
+            with contextlib.suppress(Exception):
+                await pool.close(timeout=0)
 
 
 async def _configure(connection: psycopg.AsyncConnection) -> None:

@@ -205,6 +205,22 @@ def test_the_mail_has_a_plain_twin_and_its_pictures_inline(
     assert "data:" not in page
 
 
+def test_a_rep_without_a_usable_address_is_reported_and_holds_nobody_up(
+    warehouse_url: str, tmp_path: Path, mail_server: Any
+) -> None:
+    with psycopg.connect(warehouse_url) as connection:
+        connection.execute("update marts.dim_reps set email = null where rep_id = 'ada'")
+        connection.execute(
+            "update marts.dim_reps set email = E'b@x.example\nBcc: all@x.example' where rep_id = 'bruno'"
+        )
+    report = run(warehouse_url, tmp_path, settings(mail_server))
+    assert report.sent == 4
+    assert [problem.split(" has ")[0] for problem in report.problems] == [
+        "The rep review for ada",
+        "The rep review for bruno",
+    ]
+
+
 def test_reviews_are_kept_once_per_version(warehouse_url: str, tmp_path: Path) -> None:
     for _ in range(2):
         run(warehouse_url, tmp_path, settings(), deliver=False)
