@@ -39,6 +39,7 @@ def baseline(stage: Stage, _: int) -> None:
     url = stage.new_database()
     stage.claude(clear_statistics=True)
     code, seconds = stage.complete_run(url)
+    stage.length_s = seconds
     if code:
         stage.history.add("baseline", "log", text=stage.last_log(url))
     stage.observe("baseline", url, code=code, seconds=seconds, served=stage.claude()["requests"].get("messages", 0))
@@ -49,7 +50,7 @@ def baseline(stage: Stage, _: int) -> None:
 
 def pipeline_kills(stage: Stage, n: int) -> None:
     """SIGKILL at random moments of the whole run; every few kills a run is left alone and its marts are looked at."""
-    length_s = 30.0
+    length_s = stage.length_s
     done = 0
     while done < n:
         url = stage.new_database()
@@ -120,7 +121,9 @@ def postgres_faults(stage: Stage, n: int) -> None:
         name = url.rsplit("/", 1)[1]
         run = stage.start_run(url)
         for _ in range(3):
-            time.sleep(stage.rng.uniform(2, 12))
+            time.sleep(stage.rng.uniform(0, 0.6 * stage.length_s))
+            if run.poll() is not None:
+                break
             _hurt(stage, kind, name)
             stage.history.add("postgres faults", "hurt", kind=kind)
         try:
@@ -189,7 +192,7 @@ def erasures(stage: Stage, n: int) -> None:
         url = stage.new_database()
         call_id = stage.rng.choice(calls)["metaData"]["id"]
         run = stage.start_run(url)
-        time.sleep(stage.rng.uniform(3, 40))
+        time.sleep(stage.rng.uniform(0, stage.length_s))
         erased = erase(
             database_url=url, kind="call", subject_id=call_id, erased_by="fault suite", is_unknown_allowed=True
         )

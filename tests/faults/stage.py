@@ -69,6 +69,8 @@ class Stage:
     history: History
     n_calls: int
     n_databases: int = 0
+    # of an undisturbed run, once one was seen: faults are spread over it
+    length_s: float = 30.0
 
     def new_database(self) -> str:
         """An empty, migrated database."""
