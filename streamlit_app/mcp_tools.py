@@ -505,7 +505,7 @@ class CoachTools:
 
     def find_moments(
         self,
-        text: Annotated[str | None, Field(max_length=400, description="Words in the quote.")] = None,
+        text: Annotated[str | None, Field(max_length=400, description="Words said in the quoted turn.")] = None,
         rep: RepName | None = None,
         call_id: CallId | None = None,
         dimension: Dimension | None = None,

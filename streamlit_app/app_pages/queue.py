@@ -18,6 +18,7 @@ from streamlit_app.chrome import (
     url_choice,
 )
 from streamlit_app.queries.coaching_queue import QueuedMoment, coaching_queue
+from streamlit_app.queries.database import COUNT_CAP
 from streamlit_app.queries.marks import Mark, mark_moment
 from streamlit_app.queries.metrics import DIMENSIONS
 from streamlit_app.queries.people import list_reps
@@ -84,7 +85,8 @@ filters = {
     "dimension": None if dimension == "all" else dimension,
 }
 counted = ask(coaching_queue, **filters, limit=1, with_total=True)
-total = counted.total or 0
+total = COUNT_CAP if counted.total is None else counted.total
+how_many = f"More than {COUNT_CAP:,}" if counted.total is None else f"{total:,}"
 EMPTY = {
     "open": "Nothing is waiting. Snoozed moments come back on their day.",
     "snoozed": "Nothing is snoozed.",
@@ -145,7 +147,7 @@ def actions(moment: QueuedMoment) -> None:
 
 page_number = st.pagination(n_pages, key=f"queue-page-{state}-{rep_id}-{dimension}") if n_pages > 1 else 1
 moments = ask(coaching_queue, **filters, limit=PAGE_SIZE, offset=(page_number - 1) * PAGE_SIZE)
-st.caption(f"{total} {state} moments. Points add up what each moment is worth; hover over them for the parts.")
+st.caption(f"{how_many} {state} moments. Points add up what each moment is worth; hover over them for the parts.")
 for moment in moments:
     parts = ", ".join(f"{title} {getattr(moment, name):.0f}" for name, title in POINTS if getattr(moment, name))
     with st.container(border=True, gap="xsmall"):

@@ -20,6 +20,7 @@ from streamlit_app.chrome import (
     url_text,
     url_value,
 )
+from streamlit_app.queries.database import COUNT_CAP
 from streamlit_app.queries.metrics import DIMENSIONS
 from streamlit_app.queries.people import list_reps
 from streamlit_app.queries.periods import resolve
@@ -116,7 +117,8 @@ filters = {
     "until": None if period == "all" else stretch.until,
 }
 found = ask(search_calls, **filters, limit=1, with_total=True)
-total = found.total or 0
+total = COUNT_CAP if found.total is None else found.total
+how_many = f"More than {COUNT_CAP:,}" if found.total is None else f"{total:,}"
 stop_when_empty(found, "Nothing fits. Drop a filter, widen the time, or use fewer words.")
 n_pages = -(-total // PAGE_SIZE)
 page_number = (
@@ -127,7 +129,7 @@ page_number = (
     else 1
 )
 calls = ask(search_calls, **filters, limit=PAGE_SIZE, offset=(page_number - 1) * PAGE_SIZE)
-st.caption(f"{total:,} calls fit, newest first.")
+st.caption(f"{how_many} calls fit, newest first.")
 for call in calls:
     with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, gap="small", vertical_alignment="center"):

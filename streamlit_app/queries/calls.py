@@ -190,17 +190,12 @@ scores as (
 
 rep_means as (
     select
-        fct_scores.dimension,
-        fct_scores.rep_id,
-        avg(fct_scores.score) as rep_mean_score,
-        count(fct_scores.score) as rep_n_calls
-    from marts.fct_scores
-    cross join anchor
-    where
-        fct_scores.is_current
-        and fct_scores.rep_id in (select scores.rep_id from scores)
-        and fct_scores.started_at >= anchor.window_end - 89
-    group by fct_scores.dimension, fct_scores.rep_id
+        mart_leaderboard.dimension,
+        mart_leaderboard.rep_id,
+        round(mart_leaderboard.mean_score, 1) as rep_mean_score,
+        mart_leaderboard.n_calls as rep_n_calls
+    from marts.mart_leaderboard
+    where mart_leaderboard.window_days = 90
 )
 
 select
@@ -216,7 +211,7 @@ select
     scores.is_sandbox,
     scores.status,
     scores.scored_at,
-    case when rep_means.rep_n_calls >= 5 then round(rep_means.rep_mean_score, 1) end as rep_mean_score,
+    rep_means.rep_mean_score,
     coalesce(rep_means.rep_n_calls, 0) as rep_n_calls
 from scores
 left join rep_means on scores.dimension = rep_means.dimension and scores.rep_id = rep_means.rep_id

@@ -1,9 +1,11 @@
 """The only door to Postgres: pooled, read only, as `call_coach_reader`, bounded in time and rows."""
 
 import logging
+import time
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Generic, TypeVar
 
 import psycopg
@@ -19,6 +21,17 @@ logger = logging.getLogger(__name__)
 Row = TypeVar("Row")
 READER_ROLE = "call_coach_reader"
 ROW_CAP = 5_000
+# beyond this an exact total costs more than it tells
+COUNT_CAP = 1_000
+WINDOW_END_TTL_S = 30.0
+
+_WINDOW_END = """
+select
+    coalesce(
+        least((now() at time zone 'UTC')::date, (ops.newest_scored_call_at() at time zone 'UTC')::date),
+        (now() at time zone 'UTC')::date
+    )
+"""
 
 # Every statement starts behind this: a query reaches people only through `visible_reps`.
 _SCOPE = """
@@ -33,11 +46,13 @@ with visible_reps as (
 
 -- windows end with the newest scored call, as the marts' own do: a warehouse that rested is not shown as idle
 anchor as (
-    select
-        coalesce(
-            least((now() at time zone 'UTC')::date, (ops.newest_scored_call_at() at time zone 'UTC')::date),
-            (now() at time zone 'UTC')::date
-        ) as window_end
+    select %(window_end)s::date as window_end
+),
+
+deleted_calls as (
+    select fct_calls.call_id
+    from marts.fct_calls
+    where fct_calls.is_deleted
 ),
 """
 
@@ -89,6 +104,8 @@ class Database:
     ) -> None:
         self._database_url = database_url
         self._statement_timeout_ms = int(statement_timeout_s * 1000)
+        self._window_end: date | None = None
+        self._window_end_until = 0.0
         self._pool = ConnectionPool(
             database_url or "",
             min_size=0,
@@ -98,7 +115,13 @@ class Database:
             max_idle=120,
             # a short give-up keeps a stopped server from blocking the requests after it is back
             reconnect_timeout=2,
-            kwargs={"autocommit": True, "connect_timeout": 3, "application_name": "call-coach-desk"},
+            kwargs={
+                "autocommit": True,
+                "connect_timeout": 3,
+                "application_name": "call-coach-desk",
+                # statements with optional filters need a plan for the filters that were given
+                "prepare_threshold": None,
+            },
             configure=self._configure,
             check=ConnectionPool.check_connection,
             name="desk",
@@ -163,8 +186,12 @@ class Database:
         limit: int = ROW_CAP,
         offset: int = 0,
         with_total: bool = False,
+        counted: str | None = None,
     ) -> Rows[Row]:
-        """Run the rest of a `with` statement behind the viewer's scope and say when rows were cut."""
+        """Run the rest of a `with` statement behind the viewer's scope and say when rows were cut.
+
+        `counted` is a leaner statement with as many rows, where counting the full one would cost.
+        """
         limit = max(1, min(limit, ROW_CAP))
         scoped_statement = _SCOPE + statement
         scoped_parameters = {
@@ -175,6 +202,7 @@ class Database:
         }
         with self._connection() as connection, connection.transaction():
             _name_viewer(connection, viewer.rows_of)
+            scoped_parameters["window_end"] = self._last_scored_day(connection)
             with connection.cursor(row_factory=class_row(row_type)) as cursor:
                 cursor.execute(
                     scoped_statement + " offset %(row_offset)s limit %(row_limit)s",
@@ -182,14 +210,24 @@ class Database:
                 )
                 fetched = cursor.fetchall()
             total = None
-            if with_total and fetched and len(fetched) <= limit:
+            if (with_total or counted) and fetched and len(fetched) <= limit:
                 total = offset + len(fetched)
-            elif with_total:
+            elif with_total or counted:
                 # both parts are constants of this package; values travel as parameters
-                counting = f"select count(*) from ({scoped_statement}) as answer"  # noqa: S608
-                counted = connection.execute(counting, scoped_parameters).fetchone()
-                total = counted[0] if counted else 0
+                counting = f"select count(*) from ({_SCOPE}{counted or statement} limit {COUNT_CAP + 1}) as answer"  # noqa: S608
+                found = connection.execute(counting, scoped_parameters).fetchone()
+                total = found[0] if found and found[0] <= COUNT_CAP else None
         return Rows(rows=tuple(fetched[:limit]), is_truncated=len(fetched) > limit, total=total)
+
+    def _last_scored_day(self, connection: psycopg.Connection) -> date:
+        """The day windows end on; asked at most twice a minute, because every statement needs it."""
+        if self._window_end is None or time.monotonic() >= self._window_end_until:
+            found = connection.execute(_WINDOW_END).fetchone()
+            self._window_end = found[0] if found else None
+            self._window_end_until = time.monotonic() + WINDOW_END_TTL_S
+        if self._window_end is None:
+            raise LookupError("a select without a table always has a row")
+        return self._window_end
 
     def row(
         self, viewer: Viewer, row_type: type[Row], statement: str, parameters: Mapping[str, Any] | None = None

@@ -46,19 +46,10 @@ calls as (
 ),
 
 scored as (
-    select
-        bool_or(fct_scores.is_sandbox) as has_sandbox,
-        bool_and(fct_scores.is_sandbox) as is_all_sandbox
+    select max(fct_scores.scored_at) as scored_at
     from marts.fct_scores
-    inner join visible_reps on fct_scores.rep_id = visible_reps.rep_id
-    where fct_scores.is_current and fct_scores.model is not null
-),
-
-built as (
-    select greatest(
-        (select max(fct_calls.loaded_at) from marts.fct_calls),
-        (select max(fct_scores.scored_at) from marts.fct_scores)
-    ) as as_of
+    cross join anchor
+    where fct_scores.week_start >= anchor.window_end - 13
 ),
 
 counted as (
@@ -68,12 +59,15 @@ counted as (
         count(*) filter (where calls.is_in_window and calls.is_eligible) as n_eligible,
         count(*) filter (where calls.is_in_window and calls.is_eligible and calls.is_scored) as n_scored,
         count(*) filter (where calls.is_running_week) as n_running_week,
-        max(calls.started_at) as latest_call_at
+        max(calls.started_at) as latest_call_at,
+        max(calls.loaded_at) as loaded_at,
+        bool_or(calls.is_sandbox) filter (where calls.is_scored) as has_sandbox,
+        bool_and(calls.is_sandbox) filter (where calls.is_scored) as is_all_sandbox
     from calls
 )
 
 select
-    built.as_of,
+    greatest(counted.loaded_at, scored.scored_at) as as_of,
     anchor.window_end,
     counted.latest_call_at,
     counted.n_calls_total,
@@ -81,12 +75,11 @@ select
     counted.n_eligible,
     counted.n_scored,
     counted.n_running_week,
-    coalesce(scored.has_sandbox, false) as has_sandbox,
-    coalesce(scored.is_all_sandbox, false) as is_all_sandbox
+    coalesce(counted.has_sandbox, false) as has_sandbox,
+    coalesce(counted.is_all_sandbox, false) as is_all_sandbox
 from counted
 cross join anchor
 cross join scored
-cross join built
 """
 
 

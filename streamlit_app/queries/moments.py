@@ -40,6 +40,7 @@ moments as (
         fct_calls.title as call_title,
         fct_calls.account_name,
         fct_calls.started_at,
+        fct_evidence.week_start,
         fct_evidence.rep_id,
         dim_reps.rep_name,
         fct_evidence.dimension,
@@ -70,13 +71,51 @@ moments as (
         and (%(side)s::text is null or fct_evidence.side = %(side)s)
         and (%(since)s::date is null or fct_calls.started_at >= %(since)s)
         and (%(until)s::date is null or fct_calls.started_at < %(until)s::date + 1)
-        and (
-            %(text)s::text is null
-            or to_tsvector('english', fct_evidence.quote) @@ websearch_to_tsquery('english', %(text)s)
+"""
+
+# words of the turn that the quote is from: quotes have no word index of their own
+_SAID = """
+        and exists (
+            select 1
+            from marts.fct_turns
+            where
+                fct_turns.call_id = fct_evidence.call_id
+                and fct_turns.turn_id = fct_evidence.turn_id
+                and fct_turns.search @@ websearch_to_tsquery('english', %(text)s)
         )
+"""
+
+_DETAILS = """
 )
 
-select * from moments
+select
+    moments.evidence_id,
+    moments.call_id,
+    moments.call_title,
+    moments.account_name,
+    moments.started_at,
+    moments.rep_id,
+    moments.rep_name,
+    moments.dimension,
+    moments.criterion_id,
+    moments.marker_id,
+    moments.turn_id,
+    moments.start_ms,
+    moments.side,
+    moments.quote,
+    moments.quote_verified,
+    moments.polarity,
+    moments.suggestion,
+    moments.rubric_version,
+    moments.call_url
+from moments
+"""
+
+_COUNTED = """
+)
+
+select moments.evidence_id
+from moments
 """
 
 
@@ -99,13 +138,18 @@ def list_moments(
     with_total: bool = False,
 ) -> Rows[Moment]:
     """Moments of one call in the order they were said, of several calls newest call first."""
+    text = " ".join((text or "").split())[:400] or None
+    moments = _MOMENTS + (_SAID if text else "")
+    # the week comes first because it is indexed: the newest weeks are read, the others are not even sorted
     order = (
-        "order by start_ms, evidence_id" if call_id is not None else "order by started_at desc, start_ms, evidence_id"
+        "order by moments.start_ms, moments.evidence_id"
+        if call_id is not None
+        else "order by moments.week_start desc, moments.started_at desc, moments.start_ms, moments.evidence_id"
     )
     return database.rows(
         viewer,
         Moment,
-        _MOMENTS + order,
+        moments + _DETAILS + order,
         {
             "call_id": call_id,
             "rep_id": rep_id,
@@ -120,5 +164,5 @@ def list_moments(
         },
         limit=limit,
         offset=offset,
-        with_total=with_total,
+        counted=moments + _COUNTED if with_total else None,
     )

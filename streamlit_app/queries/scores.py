@@ -110,17 +110,28 @@ bounds as (
 ),
 
 -- scores of two rubric versions are never averaged: the newest version of the period counts
-newest as (
-    select distinct on (fct_scores.dimension)
+versions as (
+    select
         fct_scores.dimension,
-        fct_scores.rubric_version
+        fct_scores.rubric_version,
+        max(fct_scores.started_at) as last_used_at
     from marts.fct_scores
     cross join bounds
     where
         fct_scores.is_current
         and fct_scores.score is not null
+        and fct_scores.week_start >= bounds.since - 6
+        and fct_scores.started_at >= bounds.since
         and fct_scores.started_at < bounds.until + 1
-    order by fct_scores.dimension asc, fct_scores.started_at desc, fct_scores.call_id desc
+    group by fct_scores.dimension, fct_scores.rubric_version
+),
+
+newest as (
+    select distinct on (versions.dimension)
+        versions.dimension,
+        versions.rubric_version
+    from versions
+    order by versions.dimension asc, versions.last_used_at desc, versions.rubric_version asc
 ),
 
 scores as (
@@ -137,11 +148,11 @@ scores as (
     inner join newest on fct_scores.dimension = newest.dimension
     inner join visible_reps on fct_scores.rep_id = visible_reps.rep_id
     inner join marts.dim_reps on fct_scores.rep_id = dim_reps.rep_id
-    inner join marts.fct_calls on fct_scores.call_id = fct_calls.call_id
     where
         fct_scores.is_current
         and fct_scores.status = 'scored'
-        and not fct_calls.is_deleted
+        and fct_scores.call_id not in (select deleted_calls.call_id from deleted_calls)
+        and fct_scores.week_start >= bounds.since - (bounds.until - bounds.since + 1) - 6
         and fct_scores.started_at >= bounds.since - (bounds.until - bounds.since + 1)
         and fct_scores.started_at < bounds.until + 1
         and fct_scores.dimension <> 'call_brief'
@@ -217,23 +228,25 @@ order by judged.dimension
 _WEEKS = """
 weeks as (
     select
-        fct_scores.dimension,
-        fct_scores.week_start,
-        bool_or(fct_calls.is_running_week) as is_running_week,
-        count(fct_scores.score) as n_calls,
-        round(avg(fct_scores.score), 1) as mean_score
-    from marts.fct_scores
+        mart_rep_trends.dimension,
+        mart_rep_trends.week_start,
+        bool_or(mart_rep_trends.is_running_week) as is_running_week,
+        sum(mart_rep_trends.n_calls) as n_calls,
+        -- the mean of calls, not of reps
+        round(
+            sum(mart_rep_trends.mean_score * mart_rep_trends.n_calls)
+            / nullif(sum(mart_rep_trends.n_calls) filter (where mart_rep_trends.mean_score is not null), 0),
+            1
+        ) as mean_score
+    from marts.mart_rep_trends
     cross join anchor
-    inner join visible_reps on fct_scores.rep_id = visible_reps.rep_id
-    inner join marts.dim_reps on fct_scores.rep_id = dim_reps.rep_id
-    inner join marts.fct_calls on fct_scores.call_id = fct_calls.call_id
+    inner join visible_reps on mart_rep_trends.rep_id = visible_reps.rep_id
+    inner join marts.dim_reps on mart_rep_trends.rep_id = dim_reps.rep_id
     where
-        fct_scores.is_current
-        and not fct_calls.is_deleted
-        and fct_scores.dimension <> 'call_brief'
-        and fct_scores.week_start > date_trunc('week', anchor.window_end)::date - 7 * %(n_weeks)s::integer
+        mart_rep_trends.dimension <> 'call_brief'
+        and mart_rep_trends.week_start > date_trunc('week', anchor.window_end)::date - 7 * %(n_weeks)s::integer
         and (%(team_id)s::text is null or dim_reps.team_id = %(team_id)s)
-    group by fct_scores.dimension, fct_scores.week_start
+    group by mart_rep_trends.dimension, mart_rep_trends.week_start
 )
 
 select * from weeks

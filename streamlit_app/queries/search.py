@@ -32,33 +32,17 @@ class FoundCall:
     call_url: str | None
 
 
-_SEARCH = """
-hits as (
-    select
-        fct_turns.call_id,
-        count(*) as n_hits,
-        min(fct_turns.turn_id) as turn_id
-    from marts.fct_turns
-    where
-        %(text)s::text is not null
-        and fct_turns.search @@ websearch_to_tsquery('english', %(text)s)
-    group by fct_turns.call_id
-),
-
+_FOUND = """
 found as (
     select
         fct_calls.*,
         dim_reps.rep_name as host_name,
-        dim_reps.team_name,
-        coalesce(hits.n_hits, 0) as n_hits,
-        hits.turn_id as hit_turn_id
+        dim_reps.team_name
     from marts.fct_calls
     inner join visible_reps on fct_calls.rep_id = visible_reps.rep_id
     inner join marts.dim_reps on fct_calls.rep_id = dim_reps.rep_id
-    left join hits on fct_calls.call_id = hits.call_id
     where
         not fct_calls.is_deleted
-        and (%(text)s::text is null or hits.call_id is not null)
         and (%(rep_id)s::text is null or fct_calls.rep_id = %(rep_id)s)
         and (%(team_id)s::text is null or dim_reps.team_id = %(team_id)s)
         and (%(call_type)s::text is null or fct_calls.call_type = %(call_type)s)
@@ -92,8 +76,24 @@ found as (
                     and (%(objection_outcome)s::text is null or fct_objections.outcome = %(objection_outcome)s)
             )
         )
-)
+"""
 
+# only where words were given: Postgres then chooses between reading the newest calls and asking the word index
+_SAID = """
+        and exists (
+            select 1
+            from marts.fct_turns
+            where
+                fct_turns.call_id = fct_calls.call_id
+                and fct_turns.search @@ websearch_to_tsquery('english', %(text)s)
+        )
+"""
+
+_FOUND_END = """
+)
+"""
+
+_DETAILS = """
 select
     found.call_id,
     found.title,
@@ -127,14 +127,29 @@ select
         ),
         array[]::text []
     ) as objection_types,
-    found.n_hits,
-    found.hit_turn_id,
+    coalesce(hits.n_hits, 0) as n_hits,
+    hits.turn_id as hit_turn_id,
     hit.start_ms as hit_start_ms,
     hit.text as hit_text,
     found.url as call_url
 from found
-left join marts.fct_turns as hit on found.call_id = hit.call_id and found.hit_turn_id = hit.turn_id
+left join lateral (
+    select
+        count(*) as n_hits,
+        min(fct_turns.turn_id) as turn_id
+    from marts.fct_turns
+    where
+        %(text)s::text is not null
+        and fct_turns.call_id = found.call_id
+        and fct_turns.search @@ websearch_to_tsquery('english', %(text)s)
+) as hits on true
+left join marts.fct_turns as hit on found.call_id = hit.call_id and hits.turn_id = hit.turn_id
 order by found.started_at desc, found.call_id
+"""
+
+_COUNTED = """
+select found.call_id
+from found
 """
 
 
@@ -161,10 +176,11 @@ def search_calls(
     """Newest first; `min_score` is included, `max_score` is not, and without a dimension any dimension may fit."""
     text = " ".join((text or "").split())[:400] or None
     escaped = (account or "").strip()[:200].replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    found = _FOUND + (_SAID if text else "") + _FOUND_END
     return database.rows(
         viewer,
         FoundCall,
-        _SEARCH,
+        found + _DETAILS,
         {
             "text": text,
             "rep_id": rep_id,
@@ -182,5 +198,5 @@ def search_calls(
         },
         limit=limit,
         offset=offset,
-        with_total=with_total,
+        counted=found + _COUNTED if with_total else None,
     )

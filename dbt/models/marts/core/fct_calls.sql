@@ -1,3 +1,13 @@
+{{
+    config(
+        indexes=[
+            {'columns': ['started_at']},
+            {'columns': ['rep_id', 'started_at']},
+            {'columns': ['account_id']},
+        ],
+    )
+}}
+
 with
 
 calls as (
