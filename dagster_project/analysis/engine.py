@@ -68,6 +68,7 @@ logger = logging.getLogger(__name__)
 # a text of a few turns that is too long has another fault
 SHORTEST_CUT_TURNS = 8
 HALF_WITH_OVERLAP = 0.6
+RECOUNT_EVERY_S = 10.0
 
 Progress = Callable[[str], None]
 
@@ -414,6 +415,7 @@ class Run:
         self._n_calls = 0
         self._n_done = 0
         self._reported_at = monotonic()
+        self._recounted_at = monotonic()
         self.started_at = datetime.now(UTC)
         # until the server says otherwise
         self.is_operator_channel = question.is_operator_channel
@@ -431,11 +433,20 @@ class Run:
                     self._unasked.extend(call.subjects)
                 self._n_done += 1
                 self._tell()
+                await self._recount_today()
 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(self._settings.concurrency, len(work))):
                 group.create_task(worker())
         await self._record_unasked()
+
+    async def _recount_today(self) -> None:
+        """Other runs spend from the same day's budget."""
+        if self._brakes.budget_day is None or monotonic() - self._recounted_at < RECOUNT_EVERY_S:
+            return
+        self._recounted_at = monotonic()
+        spent_by_all = await self._store.spent_today()
+        self._brakes.spent_before_today = max(spent_by_all - self._brakes.spent, Decimal(0))
 
     def _tell(self) -> None:
         now = monotonic()

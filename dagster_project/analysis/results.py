@@ -394,6 +394,7 @@ class ResultStore:
     ) -> tuple[str, datetime]:
         """A row before anything is sent: what a killed process had in flight stays visible."""
         async with self._pool.connection() as connection:
+            raise_if_cancelled()
             cursor = await connection.execute(
                 """
                 insert into analysis.requests (
@@ -489,6 +490,13 @@ class ResultStore:
             )
             row = await cursor.fetchone()
         return Decimal(row["spent"]) if row else Decimal(0)
+
+
+def raise_if_cancelled() -> None:
+    """The pool forgets a cancellation that arrives together with the connection: nothing may be sent after one."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def storable(text: object) -> str | None:

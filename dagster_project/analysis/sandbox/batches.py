@@ -63,6 +63,11 @@ class Batches:
         except TypeError as error:
             raise RefusedError(f"batches: {error}") from error
 
+    def clear(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        self._batches.clear()
+
     def summary(self) -> dict[str, str]:
         return {batch.batch_id: batch.status for batch in self._batches.values()}
 

@@ -159,6 +159,8 @@ class Sandbox:
                 self.cache.clear()
             if wanted.get("clear_statistics"):
                 self.statistics = Statistics(in_flight=self.statistics.in_flight)
+            if wanted.get("clear_batches"):
+                self._batches.clear()
             if "batches" in wanted:
                 self._batches.control(wanted["batches"])
         state = {

@@ -169,6 +169,7 @@ class Sandbox:
                 "flip_share": 0.0,
             },
             batches={},
+            clear_batches=True,
             clear_cache=True,
             clear_statistics=True,
         )
