@@ -198,11 +198,11 @@ def _lines(lines: Iterable[str]) -> str:
 
 
 def _coverage(coverage: Coverage | None) -> RenderableType:
-    if coverage is None or coverage.latest_call_at is None:
+    if coverage is None:
         return Text("No calls yet. `call-coach demo` shows invented ones, `call-coach run` loads yours.")
     share = 100 * coverage.scored / coverage.eligible if coverage.eligible else 0
     return Text(
-        f"The newest call started {_age(coverage.latest_call_at)}, loaded {_age(coverage.loaded_at)}.\n"
+        f"The newest call is of {coverage.latest_day:%d %b %Y}; the last ones were loaded {_age(coverage.loaded_at)}.\n"
         f"28 days: {coverage.calls:,} calls, {coverage.with_transcript:,} with a transcript, "
         f"{coverage.eligible:,} fit for scoring, {coverage.scored:,} scored ({share:.0f} %)."
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TypeVar
 
 import psycopg
@@ -13,13 +13,13 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class Coverage:
-    """Calls of the last 28 days before the newest one, and how far each came."""
+    """Calls of the 28 days up to the newest one, and how far each came."""
 
     calls: int
     with_transcript: int
     eligible: int
     scored: int
-    latest_call_at: datetime | None
+    latest_day: date
     loaded_at: datetime | None
 
 
@@ -79,7 +79,7 @@ def read_status(database_url: str) -> Status:
     with psycopg.connect(database_url) as connection:
         connection.execute("set transaction isolation level repeatable read, read only")
         return Status(
-            coverage=next(iter(_rows(connection, Coverage, COVERAGE, ["marts.fct_calls"])), None),
+            coverage=next(iter(_rows(connection, Coverage, COVERAGE, ["marts.mart_pipeline_health"])), None),
             queues=(
                 *_rows(connection, Queue, INBOX, ["ops.webhook_inbox"]),
                 *_rows(connection, Queue, REQUESTS, ["ops.analysis_requests"]),
@@ -93,22 +93,23 @@ def read_status(database_url: str) -> Status:
         )
 
 
+# the mart that the health page shows
 COVERAGE = """
 with newest as (
-    select max(started_at) as latest_call_at, max(loaded_at) as loaded_at from marts.fct_calls
+    select max(day) filter (where n_calls > 0) as latest_day, max(last_loaded_at) as loaded_at
+    from marts.mart_pipeline_health
 )
 
 select
-    count(*) as calls,
-    count(*) filter (where calls.has_transcript) as with_transcript,
-    count(*) filter (where calls.is_eligible) as eligible,
-    count(*) filter (where calls.is_eligible and calls.is_scored) as scored,
-    newest.latest_call_at,
+    sum(days.n_calls)::int as calls,
+    sum(days.n_calls - days.n_without_transcript)::int as with_transcript,
+    sum(days.n_eligible_calls)::int as eligible,
+    sum(days.n_scored_calls)::int as scored,
+    newest.latest_day,
     newest.loaded_at
 from newest
-left join marts.fct_calls as calls
-    on calls.started_at > newest.latest_call_at - interval '28 days' and not calls.is_deleted
-group by newest.latest_call_at, newest.loaded_at
+inner join marts.mart_pipeline_health as days on days.day > newest.latest_day - 28
+group by newest.latest_day, newest.loaded_at
 """
 
 INBOX = """

@@ -39,6 +39,7 @@ def judge(path: Path) -> list[Verdict]:
         "API storms": _storms,
         "erasures": _erasures,
         "receiver kills": _receiver,
+        "rebuilds": _rebuilds,
     }
     for scenario, judge_one in judges.items():
         seen = [event for event in events if event["scenario"] == scenario]
@@ -177,6 +178,21 @@ def _receiver(events: list[Event], _: Event) -> Verdict:
         counted["lost"] == 0 and counted["twice"] == 0 and counted["forged_ok"] == 0 and counted["acked"] > 0,
         f"{counted['kills']} kills, {counted['sent']:,} sent, {counted['acked']:,} acknowledged, "
         f"{counted['lost']} lost, {counted['twice']} twice, {counted['forged_ok']} forged ones taken",
+    )
+
+
+def _rebuilds(events: list[Event], _: Event) -> Verdict:
+    (counted,) = [event for event in events if event["event"] == "counted"]
+    bad = (
+        counted["foreign"] + counted["nameless"] + counted["empty"] + counted["n_errors"] + len(counted["unprotected"])
+    )
+    return Verdict(
+        "every mart rebuilt from nothing under readers",
+        "a rep sees their own rows and nothing else, nobody without a name sees a row, no table is missing",
+        bad == 0 and not any(counted["codes"]) and counted["reads"] > 0,
+        f"{counted['builds']} builds, {counted['reads']:,} reads, {counted['foreign']} with foreign rows, "
+        f"{counted['nameless']} without a viewer that saw rows, {counted['empty']} empty, "
+        f"{counted['n_errors']} errors, {len(counted['unprotected'])} marts unprotected afterwards",
     )
 
 

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
@@ -20,7 +21,7 @@ from stage import Stage, kill_group, kill_something
 from dagster_project.local import postgres
 from dagster_project.local.processes import Supervisor
 from dagster_project.operations.erase import erase, erase_again
-from dagster_project.settings import ROOT
+from dagster_project.settings import ROOT, dbt_environment
 
 KILLS_PER_ROUND = 6
 GONG_STORM = ("429:4:2", "500:4:3", "cut-body:2:2", "malformed-json:2:3", "cursor-expired:1:1", "hang:1:2")
@@ -296,6 +297,85 @@ def receiver_kills(stage: Stage, n: int) -> None:
     stage.drop(url)
 
 
+READ = """
+select
+    (select count(*) from marts.fct_turns),
+    (select count(*) from marts.fct_scores),
+    (select count(*) from marts.fct_turns where rep_id <> %(rep)s)
+    + (select count(*) from marts.fct_scores where rep_id <> %(rep)s)
+    + (select count(*) from marts.dim_reps where rep_id <> %(rep)s)
+"""
+
+
+def rebuilds(stage: Stage, n: int) -> None:
+    """Every mart is dropped and built anew while a rep and somebody without a name keep reading."""
+    url = stage.new_database()
+    stage.complete_run(url)
+    watch_rebuilds(stage, url, n)
+    stage.drop(url)
+
+
+def watch_rebuilds(stage: Stage, url: str, n: int) -> None:
+    with psycopg.connect(url) as connection:
+        row = connection.execute(
+            "select rep_id from marts.fct_scores group by rep_id order by count(*) desc"
+        ).fetchone()
+    assert row is not None
+    rep_id = row[0]
+    is_over = threading.Event()
+    errors: list[str] = []
+    seen: dict[str, list[tuple[int, int, int]]] = {"rep": [], "nobody": []}
+
+    def read(who: str, viewer: str) -> None:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("set role call_coach_reader")
+            while not is_over.is_set():
+                try:
+                    with connection.transaction():
+                        connection.execute("select set_config('call_coach.viewer', %s, true)", [viewer])
+                        found = connection.execute(READ, {"rep": rep_id}).fetchone()
+                    assert found is not None
+                    seen[who].append(found)
+                except psycopg.Error as error:
+                    errors.append(f"{type(error).__name__}: {str(error).splitlines()[0]}")
+
+    readers = [threading.Thread(target=read, args=case) for case in (("rep", rep_id), ("rep", rep_id), ("nobody", ""))]
+    for reader in readers:
+        reader.start()
+    environment = {**stage.environment(url), **dbt_environment(url)}
+    codes = [
+        subprocess.run(
+            [
+                *(str(Path(sys.executable).with_name("dbt")), "--quiet", "build", "--full-refresh"),
+                *("--resource-type", "model", "--resource-type", "seed"),
+                *("--project-dir", ROOT / "dbt", "--profiles-dir", ROOT / "dbt"),
+            ],
+            env=environment,
+            capture_output=True,
+            check=False,
+        ).returncode
+        for _ in range(n)
+    ]
+    is_over.set()
+    for reader in readers:
+        reader.join()
+    with psycopg.connect(url) as connection:
+        unprotected = [name for (name,) in connection.execute("select relation from ops.unprotected_marts()")]
+    stage.history.add(
+        "rebuilds",
+        "counted",
+        builds=n,
+        codes=codes,
+        reads=len(seen["rep"]) + len(seen["nobody"]),
+        foreign=sum(found[2] > 0 for found in seen["rep"]),
+        nameless=sum(any(found) for found in seen["nobody"]),
+        empty=sum(not (found[0] and found[1]) for found in seen["rep"]),
+        errors=errors[:20],
+        n_errors=len(errors),
+        unprotected=unprotected,
+    )
+
+
 SCENARIOS: dict[str, Callable[[Stage, int], None]] = {
     "baseline": baseline,
     "kills": pipeline_kills,
@@ -304,6 +384,16 @@ SCENARIOS: dict[str, Callable[[Stage, int], None]] = {
     "storms": api_storms,
     "erasures": erasures,
     "receiver": receiver_kills,
+    "rebuilds": rebuilds,
 }
 # how often each is done unless the command says otherwise
-COUNTS = {"baseline": 1, "kills": 200, "rivals": 5, "postgres": 3, "storms": 3, "erasures": 5, "receiver": 20}
+COUNTS = {
+    "baseline": 1,
+    "kills": 200,
+    "rivals": 5,
+    "postgres": 3,
+    "storms": 3,
+    "erasures": 5,
+    "receiver": 20,
+    "rebuilds": 3,
+}

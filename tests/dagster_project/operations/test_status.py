@@ -27,6 +27,21 @@ def test_an_empty_warehouse_has_a_status(database_url: str) -> None:
     assert (status.queues, status.spend, status.failures, status.runs) == ((), (), (), ())
 
 
+def test_coverage_is_that_of_the_health_page(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "create table marts.mart_pipeline_health (day date, n_calls int, n_without_transcript int, "
+            "n_eligible_calls int, n_scored_calls int, last_loaded_at timestamptz);"
+            "insert into marts.mart_pipeline_health values ('2026-10-01', 9, 9, 9, 9, null), "
+            "('2026-10-31', 4, 1, 3, 2, '2026-11-01'), ('2026-11-01', 6, 0, 6, 6, null), "
+            "('2026-11-03', 0, 0, 0, 0, null)"
+        )
+    coverage = read_status(database_url).coverage
+    assert coverage is not None
+    assert (coverage.calls, coverage.with_transcript, coverage.eligible, coverage.scored) == (10, 9, 9, 8)
+    assert coverage.latest_day == date(2026, 11, 1)
+
+
 def test_what_waits_is_counted_with_its_oldest(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute(
