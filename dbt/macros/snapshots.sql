@@ -2,6 +2,6 @@
 {% macro forget_unknown_deals() -%}
     delete from {{ this }} as stored
     where not exists (
-        select 1 from {{ ref('int_deals_merged') }} as deals where deals.deal_id = stored.deal_id
+        select 1 from {{ ref('int_deal_states_selected') }} as deals where deals.deal_id = stored.deal_id
     )
 {%- endmacro %}

@@ -14,6 +14,37 @@ deals as (
     where kind = 'deal' and rank_in_call = 1
 ),
 
+-- Where Gong names no CRM object, the loader's match by a guest's address does: open deals first.
+linked as (
+    select
+        links.call_id,
+        links.object_type,
+        links.object_id,
+        companies.account_name,
+        row_number() over (
+            partition by links.call_id, links.object_type
+            order by
+                coalesce(hubspot_deals.is_closed, false) asc,
+                hubspot_deals.close_date desc nulls last,
+                links.object_id asc
+        ) as rank_in_call
+    from {{ ref('stg_hubspot__call_links') }} as links
+    left join {{ ref('stg_hubspot__deals') }} as hubspot_deals
+        on links.object_id = hubspot_deals.deal_id and links.object_type = 'deal'
+    left join {{ ref('stg_hubspot__companies') }} as companies
+        on links.object_id = companies.account_id and links.object_type = 'company'
+),
+
+linked_accounts as (
+    select * from linked
+    where object_type = 'company' and rank_in_call = 1
+),
+
+linked_deals as (
+    select * from linked
+    where object_type = 'deal' and rank_in_call = 1
+),
+
 classified as (
     select
         calls.call_id,
@@ -28,16 +59,21 @@ classified as (
         calls.scope,
         calls.language,
         {{ call_type_of('calls.title', 'calls.purpose') }} as call_type,
-        accounts.object_id as account_id,
-        coalesce(accounts.attributes ->> 'name', accounts.attributes ->> 'account name')
-            as account_name,
-        deals.object_id as deal_id,
+        coalesce(accounts.object_id, linked_accounts.object_id) as account_id,
+        coalesce(deals.object_id, linked_deals.object_id) as deal_id,
+        coalesce(
+            accounts.attributes ->> 'name',
+            accounts.attributes ->> 'account name',
+            case when accounts.object_id is null then linked_accounts.account_name end
+        ) as account_name,
         calls.is_private,
         calls.is_deleted,
         calls.loaded_at
     from calls
     left join accounts on calls.call_id = accounts.call_id
     left join deals on calls.call_id = deals.call_id
+    left join linked_accounts on calls.call_id = linked_accounts.call_id
+    left join linked_deals on calls.call_id = linked_deals.call_id
 )
 
 select * from classified

@@ -35,8 +35,8 @@ named as (
 stats as (
     select
         call_id,
-        round(max(case when value > 1 then value / 100 else value end)
-        filter (where name = 'talk ratio'), 4) as talk_ratio,
+        max(round(case when value > 1 then value / 100 else value end, 4))
+        filter (where name = 'talk ratio') as talk_ratio,
         max(value) filter (where name = 'longest monologue') as longest_monologue_s,
         max(value) filter (where name = 'longest customer story') as longest_customer_story_s,
         max(value) filter (where name = 'interactivity') as interactivity,

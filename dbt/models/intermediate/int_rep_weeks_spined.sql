@@ -63,11 +63,11 @@ spined as (
         rolling_sd,
         is_any_sandbox,
         source_hash,
+        cast(row_number() over (
+            partition by week_start order by rep_id, dimension
+        ) as integer) as line_number,
         coalesce(anchor_week = week_start and version_before <> rubric_version, false)
-            as has_version_break,
-        cast(
-            row_number() over (partition by week_start order by rep_id, dimension) as integer
-        ) as line_number
+            as has_version_break
     from candidates
     where recency = 1
 )

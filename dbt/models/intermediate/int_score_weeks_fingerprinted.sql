@@ -1,5 +1,5 @@
--- A week's figures follow from all scores up to it and from who was in which team. A late call changes
--- its own week and those after it; the weeks before stay as they are.
+-- A week's figures follow from all scores up to it and from who was in which team. A late call
+-- changes its own week and those after it; the weeks before stay as they are.
 with
 
 scores as (
@@ -11,14 +11,19 @@ clock as (
     select * from {{ ref('int_reporting_clock_set') }}
 ),
 
-teams as (
-    select md5(string_agg(
+memberships as (
+    select
+        rep_id,
+        valid_from,
         concat_ws(
             '|', rep_id, team_id, extract(epoch from valid_from), extract(epoch from valid_to)
-        ),
-        ',' order by rep_id, valid_from
-    )) as teams_hash
+        ) as membership
     from {{ ref('dim_reps_history') }}
+),
+
+teams as (
+    select md5(string_agg(membership, ',' order by rep_id, valid_from)) as teams_hash
+    from memberships
 ),
 
 bounds as (

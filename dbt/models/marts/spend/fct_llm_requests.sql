@@ -123,12 +123,8 @@ final as (
         priced.thinking_tokens,
         priced.cost_usd,
         priced.saved_usd,
-        round(
-            coalesce({{ usd_without_prompt_cache('priced', 'ranked_prices') }}, priced.cost_usd), 8
-        ) as uncached_usd,
-        round(
-            coalesce({{ usd_with_rubric_only_cache('priced', 'ranked_prices') }}, priced.cost_usd), 8
-        ) as rubric_only_usd,
+        {{ usd_without_prompt_cache('priced', 'ranked_prices') }} as uncached_usd,
+        {{ usd_with_rubric_only_cache('priced', 'ranked_prices') }} as rubric_only_usd,
         priced.latency_ms,
         priced.first_event_ms,
         cast(priced.request_number as integer) as request_number,
