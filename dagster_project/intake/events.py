@@ -104,7 +104,13 @@ def _same_bytes_before(connection: Connection, row: dict[str, Any]) -> int | Non
     return found[0] if found else None
 
 
-def claim(connection: Connection, *, first_week: date, now: datetime | None = None) -> list[Batch]:
+def claim(
+    connection: Connection,
+    *,
+    first_week: date,
+    now: datetime | None = None,
+    calls_per_batch: int = CALLS_PER_BATCH,
+) -> list[Batch]:
     """Take due events, one batch for every week that has no batch at work already.
 
     A burst for one week is therefore at most two runs: the one at work, and one with all that came meanwhile.
@@ -143,7 +149,11 @@ def claim(connection: Connection, *, first_week: date, now: datetime | None = No
             continue
         by_week.setdefault(week, []).append(row)
     busy = _busy_weeks(connection)
-    return [_take_batch(connection, week, rows) for week, rows in sorted(by_week.items()) if week not in busy]
+    return [
+        _take_batch(connection, week, rows, calls_per_batch)
+        for week, rows in sorted(by_week.items())
+        if week not in busy
+    ]
 
 
 def _is_done_meanwhile(row: dict[str, Any], state: CallState | None) -> bool:
@@ -172,8 +182,8 @@ def _busy_weeks(connection: Connection) -> set[date]:
     return {row[0] for row in rows}
 
 
-def _take_batch(connection: Connection, week: date, rows: Sequence[dict[str, Any]]) -> Batch:
-    call_ids = list(dict.fromkeys(row["call_id"] for row in rows))[:CALLS_PER_BATCH]
+def _take_batch(connection: Connection, week: date, rows: Sequence[dict[str, Any]], limit: int) -> Batch:
+    call_ids = list(dict.fromkeys(row["call_id"] for row in rows))[:limit]
     taken = [row for row in rows if row["call_id"] in set(call_ids)]
     keys = [row["inbox_id"] for row in taken]
     claim_id = take(connection, INBOX, keys)

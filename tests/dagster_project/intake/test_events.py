@@ -15,10 +15,10 @@ WEEK = date(2026, 11, 9)
 PATIENCE = timedelta(days=14)
 
 
-def look(warehouse: Any) -> list[Batch]:
+def look(warehouse: Any, **options: Any) -> list[Batch]:
     with warehouse.connection.transaction():
         events.unpack(warehouse.connection)
-        return events.claim(warehouse.connection, first_week=date(2024, 1, 1), now=NOW)
+        return events.claim(warehouse.connection, first_week=date(2024, 1, 1), now=NOW, **options)
 
 
 def end(
@@ -73,10 +73,10 @@ def test_events_of_a_week_at_work_wait_for_its_run_and_other_weeks_do_not(wareho
 
 
 def test_a_batch_is_bounded_and_the_rest_comes_next(warehouse: Any) -> None:
-    for n in range(events.CALLS_PER_BATCH + 3):
+    for n in range(13):
         warehouse.announce(str(n))
-    (first,) = look(warehouse)
-    assert len(first.call_ids) == events.CALLS_PER_BATCH
+    (first,) = look(warehouse, calls_per_batch=10)
+    assert len(first.call_ids) == 10
     for call in first.call_ids:
         warehouse.load(call)
         warehouse.score(call)
