@@ -64,3 +64,11 @@
     {% endif %}
     {% endif %}
 {% endmacro %}
+
+{#
+    How many weeks are new is not known when the plan is made: taken for one, a join of all weeks with all
+    scores was planned row by row. Hashing costs next to nothing for one week and little for all.
+#}
+{% macro avoid_row_by_row_joins() -%}
+    set local enable_nestloop = off
+{%- endmacro %}

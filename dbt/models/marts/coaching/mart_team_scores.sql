@@ -4,11 +4,14 @@
         incremental_strategy='append',
         on_schema_change='append_new_columns',
         indexes=[{'columns': ['week_start']}],
-        pre_hook="{{ delete_replaced_rows(
-            parent=ref('int_score_weeks_fingerprinted'),
-            key=['week_start'],
-            first_row='line_number = 1',
-        ) }}",
+        pre_hook=[
+            "{{ avoid_row_by_row_joins() }}",
+            "{{ delete_replaced_rows(
+                parent=ref('int_score_weeks_fingerprinted'),
+                key=['week_start'],
+                first_row='line_number = 1',
+            ) }}",
+        ],
         post_hook="{{ index_first_rows('line_number = 1') }}",
     )
 }}

@@ -60,7 +60,9 @@ letters as (
 events as (
     select
         day,
-        count(*) as n_events,
+        -- a call that only the poll found had an event that never came
+        count(*) filter (where endpoint is distinct from 'poll') as n_events,
+        count(*) filter (where endpoint = 'poll') as n_events_missed,
         count(*) filter (where status in ('failed', 'parked')) as n_events_failed,
         count(*) filter (where status in ('received', 'processing')) as n_events_waiting,
         percentile_cont(0.5) within group (order by latency_s) as median_event_s,
@@ -122,6 +124,7 @@ select
     cast(coalesce(letters.n_dead_letters, 0) as integer) as n_dead_letters,
     cast(coalesce(letters.n_dead_letters_open, 0) as integer) as n_dead_letters_open,
     cast(coalesce(events.n_events, 0) as integer) as n_events,
+    cast(coalesce(events.n_events_missed, 0) as integer) as n_events_missed,
     cast(coalesce(events.n_events_failed, 0) as integer) as n_events_failed,
     cast(coalesce(events.n_events_waiting, 0) as integer) as n_events_waiting,
     cast(coalesce(asked.n_analyses_asked, 0) as integer) as n_analyses_asked,
