@@ -78,6 +78,7 @@ st.dataframe(
         "n_dead_letters": "Dead letters",
         "n_dead_letters_open": "Still open",
         "n_events": "Events",
+        "n_events_missed": st.column_config.NumberColumn("Missed events", help="Calls that only the poll found."),
         "n_events_failed": "Failed events",
         "n_events_waiting": "Waiting events",
         "median_event_s": st.column_config.NumberColumn("Event median (s)", format="%.1f"),

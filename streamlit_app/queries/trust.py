@@ -63,6 +63,7 @@ class HealthDay:
     n_dead_letters: int
     n_dead_letters_open: int
     n_events: int
+    n_events_missed: int
     n_events_failed: int
     n_events_waiting: int
     median_event_s: float | None
@@ -163,6 +164,7 @@ select
     health.n_dead_letters,
     health.n_dead_letters_open,
     health.n_events,
+    health.n_events_missed,
     health.n_events_failed,
     health.n_events_waiting,
     health.median_event_s,

@@ -539,6 +539,7 @@ def _add_trust(add: Any, rubrics: Any) -> None:
             n_dead_letters=0,
             n_dead_letters_open=0,
             n_events=3,
+            n_events_missed=0,
             n_events_failed=0,
             n_events_waiting=0,
             median_event_s=2.0,
