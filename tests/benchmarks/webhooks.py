@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import psycopg
 
 from dagster_project.database.migrate import migrate
@@ -213,7 +214,10 @@ def measure(url: str, arguments: argparse.Namespace) -> None:
             ("forgeries", lambda c: forgeries(c, count=arguments.forged, rate=50)),
             ("saturation", lambda c: saturate(c, seconds=8)),
         ):
+            before = sum(psutil.Process(receiver.pid).cpu_times()[:2])
             result = asyncio.run(run(Connections(port)))
+            # what a busy machine does not blur: the receiver's own work
+            result["receiver_cpu_s"] = round(sum(psutil.Process(receiver.pid).cpu_times()[:2]) - before, 2)
             result["lost"] = lost(url, result["acknowledged"])
             result["acknowledged"] = len(result["acknowledged"])  # type: ignore[arg-type]
             print(json.dumps({"measurement": name, "load_average": os.getloadavg()[0], **result}), flush=True)
