@@ -91,6 +91,9 @@ def backup(
 @app.command()
 def restore(
     file: Annotated[Path, typer.Argument(help="A file that `call-coach backup` made.")],
+    drop_old: Annotated[
+        bool, typer.Option("--drop-old", help="Drop the database that is replaced instead of keeping it.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Bring a backup back, upgraded to this version. The database it replaces is kept under another name.
@@ -107,10 +110,12 @@ def restore(
         if not yes and not typer.confirm(f"Replace database {name} by {file}?"):
             raise typer.Exit(Exit.WRONG_REQUEST)
         try:
-            restored = bring_back(database_url=database_url, path=file)
+            restored = bring_back(database_url=database_url, path=file, is_old_kept=not drop_old)
         except BackupError as error:
             raise fail(str(error), Exit.FAILED) from error
-    console.print(f"Database {restored.database} is back; the one before is now {restored.kept}.")
+    console.print(f"Database {restored.database} is back.")
+    if restored.kept:
+        console.print(f"The one before is now {restored.kept}. It holds everything still: drop it when you are sure.")
     if restored.migrations or restored.erased_again:
         console.print(
             f"{len(restored.migrations)} migrations were applied, {restored.erased_again} erased subjects erased again."

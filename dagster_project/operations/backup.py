@@ -67,8 +67,8 @@ def default_path(home: Path, database_url: str, *, now: datetime | None = None) 
     return home / "backups" / f"{_database_of(database_url)}_{stamp}.dump"
 
 
-def restore(*, database_url: str, path: Path) -> Restored:
-    """Bring a backup back under the name that `database_url` has; the database of that name is kept beside it.
+def restore(*, database_url: str, path: Path, is_old_kept: bool = True) -> Restored:
+    """Bring a backup back under the name that `database_url` has; the database of that name may be kept beside it.
 
     Raises BackupError when the file is none, or when services still use the database.
     """
@@ -96,9 +96,11 @@ def restore(*, database_url: str, path: Path) -> Restored:
         except BaseException:
             server.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(new_name)))
             raise
+        if not is_old_kept:
+            server.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(kept_name)))
     return Restored(
         database=name,
-        kept=kept_name if tombstones is not None else None,
+        kept=kept_name if tombstones is not None and is_old_kept else None,
         migrations=migrated.applied,
         erased_again=len(erased),
     )

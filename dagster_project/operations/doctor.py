@@ -355,6 +355,7 @@ def _skewed(whose: str, skew_s: float) -> Finding:
 def _backups(patient: Patient) -> Iterator[Finding]:
     if patient.settings.database_url:
         return
+    yield from _kept_databases(patient)
     folder = patient.settings.home_folder / "backups"
     newest = max(folder.glob("*.dump"), key=lambda path: path.stat().st_mtime, default=None)
     if newest is None:
@@ -366,6 +367,26 @@ def _backups(patient: Patient) -> Iterator[Finding]:
     made_at = datetime.fromtimestamp(newest.stat().st_mtime, tz=UTC)
     yield Finding("Backups", State.OK, f"the newest is of {made_at:%d %b %Y %H:%M} UTC")
     yield from _backups_that_remember(patient, folder)
+
+
+def _kept_databases(patient: Patient) -> Iterator[Finding]:
+    if patient.database_url is None:
+        return
+    with _connected(patient) as connection:
+        kept = [
+            name
+            for (name,) in connection.execute(
+                "select datname from pg_database "
+                "where datname like current_database() || '\\_before\\_%' order by datname"
+            )
+        ]
+    if kept:
+        yield Finding(
+            "Backups",
+            State.WARNING,
+            f"kept from before a restore: {', '.join(kept)}",
+            "Each is a whole database, with what was erased since too. Drop them when you are sure of the restore.",
+        )
 
 
 def _backups_that_remember(patient: Patient, folder: Path) -> Iterator[Finding]:

@@ -124,3 +124,12 @@ def test_a_backup_comes_back_on_another_server(filled: str, tmp_path: Path) -> N
         assert restored.kept is None
     finally:
         postgres.stop(folder)
+
+
+def test_the_replaced_database_can_be_dropped_at_once(filled: str, tmp_path: Path) -> None:
+    backup = back_up(database_url=filled, path=tmp_path / "a.dump")
+    restored = restore(database_url=filled, path=backup.path, is_old_kept=False)
+    assert restored.kept is None
+    with psycopg.connect(filled) as connection:
+        rows = connection.execute("select 1 from pg_database where datname like current_database() || '_before%'")
+        assert rows.fetchall() == []
