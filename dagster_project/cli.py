@@ -149,8 +149,8 @@ def up() -> None:
     from dagster_project.local.services import open_services
     from dagster_project.pipeline import prepare_instance
 
-    # a second Ctrl-C or a closed terminal takes the same way out
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # a closed terminal takes the same way out as Ctrl-C, which a shell may have switched off for its background jobs
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     demo_before = remembered_demo(settings.home_folder)
     with ExitStack() as stack:
