@@ -939,7 +939,11 @@ class CallScoring:
                 position="single" if is_alone else "leader" if is_leader else "follower",
                 attempt_number=number,
                 max_tokens=max_tokens,
-                timeout_s=min(self._run.settings.request_timeout_s, remaining_s),
+                # an answer that may be twice as long may take twice as long
+                timeout_s=min(
+                    self._run.settings.request_timeout_s * max_tokens / self._run.settings.max_output_tokens,
+                    remaining_s,
+                ),
                 cache_outcome=outcome,
                 budget=self._budget,
                 on_first_event=on_first_event if is_leader else None,
