@@ -10,8 +10,15 @@ calls as (
     where not is_deleted
 ),
 
-rubrics as (
-    select * from {{ ref('stg_knowledge__rubrics') }}
+-- Hashed once per rubric: done per answer it took 28 of 31 seconds for 100,000 answers.
+rubrics as materialized (
+    select
+        dimension,
+        rubric_version,
+        is_current,
+        loaded_at,
+        md5(cast(body as text)) as rubric_hash
+    from {{ ref('stg_knowledge__rubrics') }}
 ),
 
 users as (
@@ -31,7 +38,7 @@ ranked as (
         calls.week_start as call_week_start,
         calls.url as call_url,
         -- weights may change within a version: levels and scores follow without a new answer
-        md5(cast(rubrics.body as text)) as rubric_hash,
+        rubrics.rubric_hash,
         row_number() over (
             partition by call_results.call_id, call_results.rep_id, call_results.dimension
             order by

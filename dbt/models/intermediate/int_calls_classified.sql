@@ -1,7 +1,11 @@
 with
 
+-- A call without a start is not lost: it counts when it was planned, or else when it was loaded.
 calls as (
-    select * from {{ ref('stg_gong__calls') }}
+    select
+        stg_calls.*,
+        coalesce(stg_calls.started_at, stg_calls.scheduled_at, stg_calls.loaded_at) as happened_at
+    from {{ ref('stg_gong__calls') }} as stg_calls
 ),
 
 accounts as (
@@ -52,8 +56,8 @@ classified as (
         calls.url,
         -- What was said in a deleted call, and with whom, is not kept here.
         case when not calls.is_deleted then calls.title end as title,
-        calls.started_at,
-        {{ week_of('calls.started_at') }} as week_start,
+        calls.happened_at as started_at,
+        {{ week_of('calls.happened_at') }} as week_start,
         cast(calls.duration_s as integer) as duration_s,
         calls.direction,
         calls.scope,
