@@ -16,7 +16,7 @@ from anyio import to_thread
 from fastmcp import Context, FastMCP
 from fastmcp.exceptions import ToolError
 from mcp_types import ToolAnnotations
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from streamlit_app.mcp_answers import (
     Answer,
@@ -472,8 +472,7 @@ class CoachTools:
             "objection_type": objection_type,
             "objection_outcome": objection_outcome,
             "call_type": call_type,
-            "since": stretch.since,
-            "until": stretch.until,
+            **_dates(stretch),
         }
         offset = read_cursor(cursor, question)
         found = search_calls(self.database, viewer, **question, limit=limit, offset=offset, with_total=True)  # type: ignore[arg-type]
@@ -532,8 +531,7 @@ class CoachTools:
             "criterion_id": criterion_id,
             "polarity": polarity,
             "side": said_by,
-            "since": stretch.since,
-            "until": stretch.until,
+            **_dates(stretch),
         }
         offset = read_cursor(cursor, question)
         found = list_moments(self.database, viewer, **question, limit=limit, offset=offset, with_total=True)  # type: ignore[arg-type]
@@ -1026,6 +1024,11 @@ class CoachTools:
         return written.getvalue().splitlines()
 
 
+def _dates(stretch: Period) -> dict[str, date | None]:
+    """No bounds for all of time: a bound that excludes nothing still costs."""
+    return {"since": None, "until": None} if stretch.name == "all" else {"since": stretch.since, "until": stretch.until}
+
+
 def _insight(name: str, mean: DimensionMean | None, trend: RepDimension | None) -> DimensionInsight:
     return DimensionInsight(
         dimension=name,
@@ -1120,6 +1123,9 @@ def _explained(tool: Callable[..., Any]) -> Callable[..., Any]:
         async def answered(*arguments: Any, **named: Any) -> Any:
             try:
                 return await tool(*arguments, **named)
+            except ValidationError:
+                # our own answer does not fit its type: a fault to mask, though it is a ValueError too
+                raise
             except EXPLAINED as error:
                 raise ToolError(str(error), log_level=logging.DEBUG) from error
 
@@ -1129,6 +1135,8 @@ def _explained(tool: Callable[..., Any]) -> Callable[..., Any]:
     def answer(*arguments: Any, **named: Any) -> Any:
         try:
             return tool(*arguments, **named)
+        except ValidationError:
+            raise
         except EXPLAINED as error:
             raise ToolError(str(error), log_level=logging.DEBUG) from error
 

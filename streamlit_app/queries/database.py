@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 Row = TypeVar("Row")
 READER_ROLE = "call_coach_reader"
 ROW_CAP = 5_000
+_PAGE = " offset %(row_offset)s limit %(row_limit)s"
+# a statement that looks up details row by row cuts its page before it does
+_PAGES_ITSELF = "%(row_limit)s"
 # beyond this an exact total costs more than it tells
 COUNT_CAP = 1_000
 WINDOW_END_TTL_S = 30.0
@@ -205,7 +208,7 @@ class Database:
             scoped_parameters["window_end"] = self._last_scored_day(connection)
             with connection.cursor(row_factory=class_row(row_type)) as cursor:
                 cursor.execute(
-                    scoped_statement + " offset %(row_offset)s limit %(row_limit)s",
+                    scoped_statement if _PAGES_ITSELF in statement else scoped_statement + _PAGE,
                     {**scoped_parameters, "row_offset": max(0, offset), "row_limit": limit + 1},
                 )
                 fetched = cursor.fetchall()

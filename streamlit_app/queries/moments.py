@@ -32,36 +32,14 @@ class Moment:
     call_url: str | None
 
 
-_MOMENTS = """
-moments as (
-    select
-        fct_evidence.evidence_id,
-        fct_evidence.call_id,
-        fct_calls.title as call_title,
-        fct_calls.account_name,
-        fct_calls.started_at,
-        fct_evidence.week_start,
-        fct_evidence.rep_id,
-        dim_reps.rep_name,
-        fct_evidence.dimension,
-        fct_evidence.criterion_id,
-        fct_evidence.marker_id,
-        fct_evidence.turn_id,
-        coalesce(fct_evidence.start_ms, 0) as start_ms,
-        fct_evidence.side,
-        fct_evidence.quote,
-        fct_evidence.quote_verified,
-        fct_evidence.polarity,
-        fct_evidence.suggestion,
-        fct_evidence.rubric_version,
-        fct_evidence.call_url
+_FOUND = """
+found as (
+    select fct_evidence.*
     from marts.fct_evidence
-    inner join visible_reps on fct_evidence.rep_id = visible_reps.rep_id
-    inner join marts.fct_calls on fct_evidence.call_id = fct_calls.call_id
-    inner join marts.dim_reps on fct_evidence.rep_id = dim_reps.rep_id
     where
         fct_evidence.is_current
-        and not fct_calls.is_deleted
+        and fct_evidence.rep_id in (select visible_reps.rep_id from visible_reps)
+        and fct_evidence.call_id not in (select deleted_calls.call_id from deleted_calls)
         and (%(call_id)s::text is null or fct_evidence.call_id = %(call_id)s)
         and (%(rep_id)s::text is null or fct_evidence.rep_id = %(rep_id)s)
         and (%(dimension)s::text is null or fct_evidence.dimension = %(dimension)s)
@@ -69,53 +47,79 @@ moments as (
         and (%(marker_id)s::text is null or fct_evidence.marker_id = %(marker_id)s)
         and (%(polarity)s::text is null or fct_evidence.polarity = %(polarity)s)
         and (%(side)s::text is null or fct_evidence.side = %(side)s)
-        and (%(since)s::date is null or fct_calls.started_at >= %(since)s)
-        and (%(until)s::date is null or fct_calls.started_at < %(until)s::date + 1)
+        and (%(since)s::date is null or fct_evidence.week_start >= %(since)s::date - 6)
+        and (%(since)s::date is null or fct_evidence.started_at >= %(since)s)
+        and (%(until)s::date is null or fct_evidence.started_at < %(until)s::date + 1)
 """
 
 # words of the turn that the quote is from: quotes have no word index of their own
-_SAID = """
-        and exists (
-            select 1
-            from marts.fct_turns
-            where
-                fct_turns.call_id = fct_evidence.call_id
-                and fct_turns.turn_id = fct_evidence.turn_id
-                and fct_turns.search @@ websearch_to_tsquery('english', %(text)s)
-        )
+_HITS = """
+hits as materialized (
+    select
+        fct_turns.call_id,
+        fct_turns.turn_id
+    from marts.fct_turns
+    where fct_turns.search @@ websearch_to_tsquery('english', %(text)s)
+),
 """
 
-_DETAILS = """
+_SAID = """
+        and (fct_evidence.call_id, fct_evidence.turn_id) in (select hits.call_id, hits.turn_id from hits)
+"""
+
+_PAGE = """
+),
+
+page as materialized (
+    select *
+    from found
+    order by {found_order}
+    offset %(row_offset)s
+    limit %(row_limit)s
 )
 
 select
-    moments.evidence_id,
-    moments.call_id,
-    moments.call_title,
-    moments.account_name,
-    moments.started_at,
-    moments.rep_id,
-    moments.rep_name,
-    moments.dimension,
-    moments.criterion_id,
-    moments.marker_id,
-    moments.turn_id,
-    moments.start_ms,
-    moments.side,
-    moments.quote,
-    moments.quote_verified,
-    moments.polarity,
-    moments.suggestion,
-    moments.rubric_version,
-    moments.call_url
-from moments
+    page.evidence_id,
+    page.call_id,
+    fct_calls.title as call_title,
+    fct_calls.account_name,
+    page.started_at,
+    page.rep_id,
+    dim_reps.rep_name,
+    page.dimension,
+    page.criterion_id,
+    page.marker_id,
+    page.turn_id,
+    coalesce(page.start_ms, 0) as start_ms,
+    page.side,
+    page.quote,
+    page.quote_verified,
+    page.polarity,
+    page.suggestion,
+    page.rubric_version,
+    page.call_url
+from page
+inner join marts.fct_calls on page.call_id = fct_calls.call_id
+inner join marts.dim_reps on page.rep_id = dim_reps.rep_id
+order by {page_order}
 """
+
+
+def _ordered(columns: str) -> str:
+    """The page in one order, inside and out; the columns are constants of this module."""
+    inner, outer = (columns.replace("#", table) for table in ("found", "page"))
+    return _PAGE.replace("{found_order}", inner).replace("{page_order}", outer)
+
+
+_AS_SAID = _ordered("#.start_ms, #.evidence_id")
+# the week comes first because it is indexed: the newest weeks are read, the others are not even sorted
+_NEWEST_CALL_FIRST = _ordered("#.week_start desc, #.started_at desc, #.start_ms, #.evidence_id")
 
 _COUNTED = """
 )
 
-select moments.evidence_id
-from moments
+select found.evidence_id
+from found
 """
 
 
@@ -139,17 +143,11 @@ def list_moments(
 ) -> Rows[Moment]:
     """Moments of one call in the order they were said, of several calls newest call first."""
     text = " ".join((text or "").split())[:400] or None
-    moments = _MOMENTS + (_SAID if text else "")
-    # the week comes first because it is indexed: the newest weeks are read, the others are not even sorted
-    order = (
-        "order by moments.start_ms, moments.evidence_id"
-        if call_id is not None
-        else "order by moments.week_start desc, moments.started_at desc, moments.start_ms, moments.evidence_id"
-    )
+    found = _HITS + _FOUND + _SAID if text else _FOUND
     return database.rows(
         viewer,
         Moment,
-        moments + _DETAILS + order,
+        found + (_AS_SAID if call_id is not None else _NEWEST_CALL_FIRST),
         {
             "call_id": call_id,
             "rep_id": rep_id,
@@ -164,5 +162,5 @@ def list_moments(
         },
         limit=limit,
         offset=offset,
-        counted=moments + _COUNTED if with_total else None,
+        counted=found + _COUNTED if with_total else None,
     )

@@ -78,15 +78,17 @@ found as (
         )
 """
 
-# only where words were given: Postgres then chooses between reading the newest calls and asking the word index
+# only where words were given, and from the word index: reading every transcript would take seconds
+_HITS = """
+hits as materialized (
+    select distinct fct_turns.call_id
+    from marts.fct_turns
+    where fct_turns.search @@ websearch_to_tsquery('english', %(text)s)
+),
+"""
+
 _SAID = """
-        and exists (
-            select 1
-            from marts.fct_turns
-            where
-                fct_turns.call_id = fct_calls.call_id
-                and fct_turns.search @@ websearch_to_tsquery('english', %(text)s)
-        )
+        and fct_calls.call_id in (select hits.call_id from hits)
 """
 
 _FOUND_END = """
@@ -94,26 +96,34 @@ _FOUND_END = """
 """
 
 _DETAILS = """
+, page as materialized (
+    select *
+    from found
+    order by found.started_at desc, found.call_id
+    offset %(row_offset)s
+    limit %(row_limit)s
+)
+
 select
-    found.call_id,
-    found.title,
-    found.started_at,
-    found.is_running_week,
-    found.call_type,
-    found.duration_s,
-    found.rep_id,
-    found.host_name as rep_name,
-    found.team_name,
-    found.account_name,
-    found.is_scored,
-    coalesce(found.is_sandbox, false) as is_sandbox,
+    page.call_id,
+    page.title,
+    page.started_at,
+    page.is_running_week,
+    page.call_type,
+    page.duration_s,
+    page.rep_id,
+    page.host_name as rep_name,
+    page.team_name,
+    page.account_name,
+    page.is_scored,
+    coalesce(page.is_sandbox, false) as is_sandbox,
     coalesce(
         (
             select jsonb_object_agg(fct_scores.dimension, round(fct_scores.score, 1))
             from marts.fct_scores
             where
-                fct_scores.call_id = found.call_id
-                and fct_scores.rep_id = found.rep_id
+                fct_scores.call_id = page.call_id
+                and fct_scores.rep_id = page.rep_id
                 and fct_scores.is_current
                 and fct_scores.dimension <> 'call_brief'
         ),
@@ -123,7 +133,7 @@ select
         (
             select array_agg(distinct fct_objections.objection_type order by fct_objections.objection_type)
             from marts.fct_objections
-            where fct_objections.call_id = found.call_id
+            where fct_objections.call_id = page.call_id
         ),
         array[]::text []
     ) as objection_types,
@@ -131,8 +141,8 @@ select
     hits.turn_id as hit_turn_id,
     hit.start_ms as hit_start_ms,
     hit.text as hit_text,
-    found.url as call_url
-from found
+    page.url as call_url
+from page
 left join lateral (
     select
         count(*) as n_hits,
@@ -140,11 +150,11 @@ left join lateral (
     from marts.fct_turns
     where
         %(text)s::text is not null
-        and fct_turns.call_id = found.call_id
+        and fct_turns.call_id = page.call_id
         and fct_turns.search @@ websearch_to_tsquery('english', %(text)s)
 ) as hits on true
-left join marts.fct_turns as hit on found.call_id = hit.call_id and hits.turn_id = hit.turn_id
-order by found.started_at desc, found.call_id
+left join marts.fct_turns as hit on page.call_id = hit.call_id and hits.turn_id = hit.turn_id
+order by page.started_at desc, page.call_id
 """
 
 _COUNTED = """
@@ -176,7 +186,7 @@ def search_calls(
     """Newest first; `min_score` is included, `max_score` is not, and without a dimension any dimension may fit."""
     text = " ".join((text or "").split())[:400] or None
     escaped = (account or "").strip()[:200].replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    found = _FOUND + (_SAID if text else "") + _FOUND_END
+    found = (_HITS + _FOUND + _SAID if text else _FOUND) + _FOUND_END
     return database.rows(
         viewer,
         FoundCall,

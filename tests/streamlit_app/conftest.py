@@ -347,6 +347,7 @@ def _add_call(
                 add(
                     "fct_evidence",
                     **common,
+                    started_at=started_at,
                     evidence_id=hashlib.md5(f"{call_id}{marker.marker_id}{turn_id}".encode()).hexdigest(),
                     dimension=dimension,
                     criterion_id=criterion.criterion_id,
