@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import psycopg
+import pytest
 
 from dagster_project.defs.partitions import week_of
 from dagster_project.defs.resources import Warehouse
@@ -154,3 +156,23 @@ def test_a_request_selects_the_dimensions_it_asked_for(
     assert any(key.path[0] == "marts" for key in request.asset_selection)
     assert request.run_config == {"ops": {"dimension_scores": {"config": {"force": True}}}}
     assert request.tags[CAUSE_TAG] == "request"
+
+
+def test_a_failed_run_is_announced_once_and_in_the_tools_own_words(
+    repository: dg.RepositoryDefinition,
+    instance: dg.DagsterInstance,
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CALL_COACH_HOME", str(tmp_path))
+    for name in ("SMTP_URL", "SLACK_WEBHOOK_URL"):
+        monkeypatch.setenv(name, "")
+    tick(repository, instance, database_url, "alerts")
+    assert not (tmp_path / "alerts").exists()
+    run = instance.create_run_for_job(repository.get_job("reconcile"), status=dg.DagsterRunStatus.STARTED)
+    instance.report_run_failed(run)
+    for _ in range(2):
+        tick(repository, instance, database_url, "alerts")
+    (message,) = (tmp_path / "alerts").iterdir()
+    assert f"Run {run.run_id}: the run's process ended early" in message.read_text()
