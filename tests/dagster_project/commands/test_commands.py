@@ -1,0 +1,134 @@
+"""The command line: every command explains itself, and a wrong request says what a right one is."""
+
+import io
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from dagster_project.cli import app
+from dagster_project.commands.terminal import Exit, console
+
+COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
+WANTED = {
+    *("demo", "up", "run", "doctor", "status", "app", "mcp", "webhooks", "analyze", "review", "costs", "eval", "erase"),
+    *("dead-letters", "simulate", "import", "backup", "restore", "retention", "migrate", "knowledge"),
+}
+
+
+Call = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
+    """Run a command in this process; the loggers that it turns to the terminal are turned back."""
+    loggers = [logging.getLogger(name) for name in ("dagster_project", "dlt_pipelines", "knowledge")]
+    before = [(logger, logger.level, logger.propagate, list(logger.handlers)) for logger in loggers]
+
+    def run(*arguments: str) -> tuple[int, str]:
+        # the console keeps the terminal it was started on, so it is given one
+        terminal = io.StringIO()
+        monkeypatch.setattr(console, "file", terminal)
+        result = CliRunner().invoke(app, list(arguments))
+        return result.exit_code, result.output + terminal.getvalue()
+
+    yield run
+    for logger, level, propagate, handlers in before:
+        logger.setLevel(level)
+        logger.propagate, logger.handlers = propagate, handlers
+
+
+@pytest.fixture(autouse=True)
+def _own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CALL_COACH_HOME", str(tmp_path))
+    for name in ("DATABASE_URL", "CALL_COACH_LOCAL_VIEWER"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_every_command_of_the_design_is_there() -> None:
+    assert set(COMMANDS) >= WANTED
+
+
+@pytest.mark.parametrize("name", sorted(WANTED))
+def test_every_command_explains_itself(call: Call, name: str) -> None:
+    code, text = call(name, "--help")
+    assert code == Exit.DONE
+    assert COMMANDS[name].help
+    assert "Usage" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("erase",), "--call, --rep or --account"),
+        (("erase", "--call", "1", "--rep", "2"), "--call, --rep or --account"),
+        (("analyze",), "--week"),
+        (("analyze", "1", "--week", "2026-11-16"), "--week"),
+        (("analyze", "1", "--dimension", "charm"), "discovery"),
+        (("analyze", "--week", "next week"), "2026-11-16"),
+        (("costs", "--by", "mood"), "dimension"),
+        (("mcp",), "--viewer"),
+    ],
+)
+def test_a_wrong_request_says_what_a_right_one_is(call: Call, arguments: tuple[str, ...], hint: str) -> None:
+    code, text = call(*arguments)
+    assert code == Exit.WRONG_REQUEST
+    assert hint in text
+
+
+@pytest.fixture
+def warehouse(database_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    # process_environment is applied to this process: what it sets is taken back after the test
+    for name in ("DATABASE_URL", "DAGSTER_HOME", "DAGSTER_PG_URL", "DLT_DATA_DIR", "CALL_COACH_DB_NAME"):
+        monkeypatch.setenv(name, "")
+    for name in ("HOST", "PORT", "USER", "PASSWORD", "SSLMODE", "APPLICATION"):
+        monkeypatch.setenv(f"CALL_COACH_DB_{name}", "")
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    return database_url
+
+
+def test_status_of_an_empty_warehouse_says_what_to_do(call: Call, warehouse: str) -> None:
+    code, text = call("status")
+    assert code == Exit.DONE
+    assert "call-coach demo" in text
+
+
+def test_costs_before_the_first_run_fail_with_advice(call: Call, warehouse: str) -> None:
+    code, text = call("costs")
+    assert code == Exit.FAILED
+    assert "call-coach run" in text
+
+
+def test_dead_letters_are_listed_shown_and_missed(call: Call, warehouse: str) -> None:
+    with psycopg.connect(warehouse) as connection:
+        connection.execute(
+            "insert into ops.dead_letters (source, stream, key, payload, error) "
+            "values ('gong', 'calls', 'k', '{\"title\": \"odd one\"}', 'the call has no id')"
+        )
+    assert "the call has no id" in call("dead-letters", "list")[1]
+    assert "odd one" in call("dead-letters", "show", "1")[1]
+    code, text = call("dead-letters", "show", "99")
+    assert code == Exit.WRONG_REQUEST
+    assert "dead-letters list" in text
+
+
+def test_erasing_an_unknown_call_is_refused(call: Call, warehouse: str) -> None:
+    code, text = call("erase", "--call", "1", "--yes")
+    assert code == Exit.WRONG_REQUEST
+    assert "--unknown" in text
+
+
+def test_a_rehearsed_retention_changes_nothing(call: Call, warehouse: str) -> None:
+    code, text = call("retention", "--dry-run")
+    assert code == Exit.DONE
+    assert "Would remove 0 calls" in text
+
+
+def test_a_restore_of_no_file_fails(call: Call, warehouse: str, tmp_path: Path) -> None:
+    code, text = call("restore", str(tmp_path / "none.dump"), "--yes")
+    assert code == Exit.FAILED
+    assert "There is no file" in text
