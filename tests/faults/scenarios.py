@@ -68,7 +68,7 @@ def pipeline_kills(stage: Stage, n: int) -> None:
                 if victim.startswith("child"):
                     # the run lives on and must say what happened
                     try:
-                        code = run.wait(timeout=240)
+                        code = run.wait(timeout=1200)
                         stage.history.add("pipeline kills", "survived a child", code=code)
                     except subprocess.TimeoutExpired:
                         kill_group(run.pid)
@@ -99,7 +99,7 @@ def two_of_everything(stage: Stage, n: int) -> None:
         codes = []
         for run in runs:
             try:
-                codes.append(run.wait(timeout=600))
+                codes.append(run.wait(timeout=1200))
             except subprocess.TimeoutExpired:
                 kill_group(run.pid)
                 codes.append(124)
@@ -128,7 +128,7 @@ def postgres_faults(stage: Stage, n: int) -> None:
             _hurt(stage, kind, name)
             stage.history.add("postgres faults", "hurt", kind=kind)
         try:
-            code = run.wait(timeout=400)
+            code = run.wait(timeout=1200)
         except subprocess.TimeoutExpired:
             kill_group(run.pid)
             run.wait()
@@ -198,7 +198,7 @@ def erasures(stage: Stage, n: int) -> None:
             database_url=url, kind="call", subject_id=call_id, erased_by="fault suite", is_unknown_allowed=True
         )
         stage.history.add("erasures", "erased", call_id=call_id, rows=erased.total)
-        run.wait(timeout=400)
+        run.wait(timeout=1200)
         erase_again(database_url=url)
         codes = [stage.complete_run(url)[0] for _ in range(2)]
         stage.history.add(

@@ -112,7 +112,7 @@ class Stage:
         return start_command(arguments, environment=environment, log=log)
 
     def complete_run(
-        self, database_url: str, changes: Mapping[str, str] | None = None, *, timeout_s: float = 300
+        self, database_url: str, changes: Mapping[str, str] | None = None, *, timeout_s: float = 1200
     ) -> tuple[int, float]:
         """(exit code, seconds) of an undisturbed run; a run that hangs counts as exit code 124."""
         began = time.monotonic()
