@@ -72,3 +72,11 @@
 {% macro avoid_row_by_row_joins() -%}
     set local enable_nestloop = off
 {%- endmacro %}
+
+{#
+    A few moments of a few calls are looked up among millions of turns. The planner takes a JSON list for a
+    hundred entries and scans them all: a minute instead of a second.
+#}
+{% macro look_turns_up_by_key() -%}
+    set local enable_seqscan = off
+{%- endmacro %}

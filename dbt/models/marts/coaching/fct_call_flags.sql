@@ -4,11 +4,14 @@
         incremental_strategy='append',
         on_schema_change='append_new_columns',
         indexes=[{'columns': ['rep_id', 'started_at']}, {'columns': ['source_hash']}],
-        pre_hook="{{ delete_replaced_rows(
-            parent=ref('int_briefs_chosen'),
-            key=['call_id'],
-            first_row='flag_number = 1',
-        ) }}",
+        pre_hook=[
+            "{{ look_turns_up_by_key() }}",
+            "{{ delete_replaced_rows(
+                parent=ref('int_briefs_chosen'),
+                key=['call_id'],
+                first_row='flag_number = 1',
+            ) }}",
+        ],
     )
 }}
 

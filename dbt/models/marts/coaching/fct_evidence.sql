@@ -9,11 +9,14 @@
             {'columns': ['source_hash']},
             {'columns': ['week_start']},
         ],
-        pre_hook="{{ delete_replaced_rows(
-            parent=ref('int_answers_counted'),
-            key=['source_hash'],
-            first_row='evidence_number = 1',
-        ) }}",
+        pre_hook=[
+            "{{ look_turns_up_by_key() }}",
+            "{{ delete_replaced_rows(
+                parent=ref('int_answers_counted'),
+                key=['source_hash'],
+                first_row='evidence_number = 1',
+            ) }}",
+        ],
         post_hook="{{ index_first_rows('evidence_number = 1') }}",
     )
 }}
