@@ -29,7 +29,8 @@ results as (
     select * from {{ ref('stg_analysis__results') }}
 ),
 
-turns as (
+-- Read twice below: kept as a step of its own, all turns would be copied first.
+turns as not materialized (
     select * from {{ ref('fct_turns') }}
 ),
 
