@@ -28,7 +28,7 @@ def _has_sign_in() -> bool:
 def _sign_in() -> Viewer:
     """Who this session is: by OIDC where configured, else by the local mode that must be switched on."""
     if _has_sign_in():
-        if not st.user.is_logged_in:
+        if not st.user.get("is_logged_in"):
             st.title("Call coach", anchor=False)
             st.markdown("Sign in to see your calls, your team and what is worth talking about this week.")
             st.button("Sign in", icon=":material/login:", on_click=st.login)

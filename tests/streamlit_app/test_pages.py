@@ -114,6 +114,16 @@ def test_nobody_is_let_in_unless_local_mode_is_switched_on(monkeypatch: pytest.M
     assert not app.metric
 
 
+def test_where_sign_in_is_configured_local_mode_opens_nothing(as_viewer: Any) -> None:
+    as_viewer("admin")
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    app.secrets["auth"] = {"redirect_uri": "http://127.0.0.1/oauth2callback", "cookie_secret": "x" * 32}
+    app.run()
+    assert not app.exception
+    assert [button.label for button in app.button] == ["Sign in"]
+    assert not app.metric
+
+
 @pytest.mark.parametrize("who", ["nobody@example.test", "gull"])
 def test_a_stranger_and_someone_who_left_get_no_page(who: str, as_viewer: Any) -> None:
     as_viewer(who)
