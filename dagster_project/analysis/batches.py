@@ -17,6 +17,7 @@ from decimal import Decimal
 from typing import Any
 
 import anthropic
+import psycopg
 
 from dagster_project.analysis.claude import (
     Attempt,
@@ -273,6 +274,20 @@ async def collect_batches(
                 logger.warning("batch %s: %s", batch_id, error)
             on_progress(f"{report.stored} answers stored, {report.batches_waiting} batches still at work")
     return report
+
+
+def has_open_batches(database_url: str, *, origin: str) -> bool:
+    """Whether something handed in to this server, or perhaps handed in by a submitter that died, is not settled yet."""
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute(
+            """
+            select
+                exists (select 1 from analysis.batches where origin = %s and status <> 'deleted')
+                or exists (select 1 from analysis.batch_items where status = 'waiting' and batch_id is null)
+            """,
+            (origin,),
+        ).fetchone()
+    return bool(found and found[0])
 
 
 async def open_batches(store: ResultStore, *, origin: str) -> list[str]:

@@ -24,6 +24,9 @@ def analyze(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Ask Claude again even where an answer stands.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost and send nothing.")] = False,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="Half the price, within a day; a sensor of `call-coach up` collects it.")
+    ] = False,
 ) -> None:
     """Score calls now, or say what that would cost. What was answered before is not paid for again.
 
@@ -55,6 +58,14 @@ def analyze(
             if dry_run:
                 estimate = analysing.expected_cost(database_url, selection, is_forced=force)
                 console.print(estimate_screen(estimate))
+                return
+            if batch:
+                submitted = analysing.submit(database_url, selection, is_forced=force, on_progress=logger.info)
+                console.print(
+                    f"{submitted.requests} requests handed in as {len(submitted.batches)} batches; "
+                    f"{submitted.served_from_cache} answers were there already, {submitted.left_for_live} calls are "
+                    "left to a live run. The sensor `claude_batches` collects them."
+                )
                 return
             report = analysing.analyze(database_url, selection, is_forced=force, on_progress=logger.info)
         except (analysing.NoSuchCallError, ApiError) as error:

@@ -8,6 +8,7 @@ from datetime import date
 
 import psycopg
 
+from dagster_project.analysis.batches import SubmitReport, submit_weeks
 from dagster_project.analysis.engine import ScoreReport, score_weeks
 from dagster_project.analysis.estimate import Estimate, estimate_weeks
 from dagster_project.analysis.settings import AnalysisSettings
@@ -105,3 +106,21 @@ def analyze(
         on_progress("building the marts")
         build_marts(database_url)
     return report
+
+
+def submit(
+    database_url: str, selection: Selection, *, is_forced: bool, on_progress: Callable[[str], None]
+) -> SubmitReport:
+    """Hand the selection in as a batch at half the price; the sensor `claude_batches` collects it within a day."""
+    build_chunks(database_url=database_url, weeks=selection.weeks, call_ids=selection.call_ids)
+    return asyncio.run(
+        submit_weeks(
+            database_url=database_url,
+            settings=AnalysisSettings(),
+            weeks=selection.weeks,
+            dimensions=selection.dimensions,
+            call_ids=selection.call_ids,
+            force=is_forced,
+            on_progress=on_progress,
+        )
+    )
