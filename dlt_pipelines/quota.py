@@ -64,7 +64,7 @@ class Quota:
             f"insert into {self._table} as known "  # noqa: S608
             "values (%s, (now() at time zone 'utc')::date, 1, array[now()]) "
             "on conflict (api, day) do update set requests = known.requests + 1, "
-            "recent = (array_prepend(now(), known.recent))[1:%s] where known.requests < %s returning requests",
+            "recent = (array_prepend(now(), known.recent))[1:%s] where known.requests < %s returning day",
             [self._api, self._sent.maxlen, self._per_day],
         ).fetchone()
         if row is None:
@@ -78,3 +78,8 @@ class Quota:
             yield
         finally:
             self._sent.append(time.monotonic())
+            # the next load counts from the answer too: on a busy machine a request may arrive long after it was taken
+            self._connection.execute(
+                f"update {self._table} set recent[1] = clock_timestamp() where api = %s and day = %s",  # noqa: S608
+                [self._api, row[0]],
+            )
