@@ -205,22 +205,28 @@ def test_up_shows_its_services_and_ctrl_c_leaves_nothing_behind(home: Home) -> N
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    assert process.stdout is not None
-    shown = b""
-    while b"Ctrl-C" not in shown:
-        line = process.stdout.readline()
-        assert line, shown.decode()
-        shown += line
-    assert all(name in shown for name in (b"Dashboard", b"Dagster", b"MCP server", b"Webhooks"))
-    family = psutil.Process(process.pid).children(recursive=True)
-    assert len(family) > 3
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    end = time.monotonic() + 10
-    while any(alive(member) for member in family) and time.monotonic() < end:
-        time.sleep(0.2)
-    assert [member.cmdline() for member in family if alive(member)] == []
-    assert not postgres.is_running(home.folder / "postgres")
+    family = [psutil.Process(process.pid)]
+    try:
+        assert process.stdout is not None
+        shown = b""
+        while b"Ctrl-C" not in shown:
+            line = process.stdout.readline()
+            assert line, shown.decode()
+            shown += line
+        assert all(name in shown for name in (b"Dashboard", b"Dagster", b"MCP server", b"Webhooks"))
+        family += psutil.Process(process.pid).children(recursive=True)
+        assert len(family) > 4
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=120)
+        end = time.monotonic() + 10
+        while any(alive(member) for member in family) and time.monotonic() < end:
+            time.sleep(0.2)
+        assert [member.cmdline() for member in family if alive(member)] == []
+        assert not postgres.is_running(home.folder / "postgres")
+    finally:
+        for member in family:
+            if alive(member):
+                member.kill()
 
 
 def alive(process: psutil.Process) -> bool:
