@@ -75,6 +75,8 @@ def demo_services(home: Path, data: Path | None) -> Iterator[DemoServices]:
                 "GONG_API_BASE_URL": gong_url,
                 "GONG_API_KEY": "demo",
                 "GONG_API_SECRET": "demo",
+                # Gong's limit of three protects Gong; ninety days of statistics would wait half a minute for it
+                "GONG_REQUESTS_PER_SECOND": "100",
                 "ANTHROPIC_BASE_URL": claude_url,
                 "ANTHROPIC_API_KEY": "demo",
                 "CALL_COACH_MODEL": "sandbox",
