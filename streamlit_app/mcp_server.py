@@ -23,7 +23,7 @@ from pydantic import ValidationError as PydanticValidationError
 
 from streamlit_app.mcp_guides import DATA_NOT_INSTRUCTIONS, register_guides
 from streamlit_app.mcp_identity import Identity, verifier_from
-from streamlit_app.mcp_tools import CoachTools, register
+from streamlit_app.mcp_tools.registry import register
 from streamlit_app.queries.database import Database, WarehouseError
 from streamlit_app.queries.marks import audit
 from streamlit_app.settings import Settings
@@ -139,7 +139,7 @@ def build_server(settings: Settings, database: Database | None = None) -> FastMC
             TeachingErrors(),
         ],
     )
-    register(server, CoachTools(database=database, identity=identity, dashboard_url=settings.dashboard_url))
+    register(server, database=database, identity=identity, dashboard_url=settings.dashboard_url)
     register_guides(server, database, identity)
     return server
 

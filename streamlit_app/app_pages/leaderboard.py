@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from streamlit_app.cached import ask, current_viewer
+from streamlit_app.cached import ask
 from streamlit_app.charts import frame_of, score_range
 from streamlit_app.chrome import (
     calls_text,
@@ -15,9 +15,9 @@ from streamlit_app.chrome import (
     stop_when_empty,
     url_choice,
 )
+from streamlit_app.filters import team_choice, window_choice
 from streamlit_app.queries.leaderboard import leaderboard
 from streamlit_app.queries.metrics import DIMENSIONS, MIN_N_RANK, help_for
-from streamlit_app.queries.people import list_teams
 
 TIERS = {
     "clearly above": ":green-badge[:material/arrow_upward: clearly above]",
@@ -27,12 +27,10 @@ TIERS = {
 }
 ROLES = {"AE": "Account executives", "SE": "Solutions engineers", "CSM": "Customer success", "other": "Other roles"}
 
-viewer = current_viewer()
 page_head(
     "Leaderboard",
     lead="Who others can learn from. Reps of one tier cannot be told apart, so there are no places.",
 )
-teams = {team.team_id: team.team_name for team in ask(list_teams)}
 with st.container(horizontal=True, vertical_alignment="bottom"):
     dimension = url_choice(
         "Dimension",
@@ -43,38 +41,19 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         kind="segments",
         format_func=dimension_title,
     )
-    window = url_choice(
-        "Window",
-        ["28", "90"],
-        name="window",
-        default="90",
-        what="window",
-        kind="segments",
-        format_func=lambda days: f"{days} days",
-    )
-    if len(teams) > 1:
-        with st.container(width=240):
-            team_id = url_choice(
-                "Team",
-                ["all", *teams],
-                name="team",
-                default="all",
-                what="team",
-                format_func=lambda option: "All teams" if option == "all" else teams[option],
-            )
-    else:
-        team_id = "all"
+    window_days = window_choice()
+    team_id = team_choice()
 
 rows = ask(
     leaderboard,
     dimension=dimension,
-    window_days=int(window or 90),
-    team_id=None if team_id == "all" else team_id,
+    window_days=window_days,
+    team_id=team_id,
 )
 stop_when_empty(rows, "No call in this window has a score in this dimension.")
 st.caption(
-    f"As of {rows.rows[0].as_of:%-d %b %Y}, {window} days · score pulled towards the mean of the same role, with its "
-    f"95 % interval · ranked from {MIN_N_RANK} scored calls · rubric {rows.rows[0].rubric_version}",
+    f"As of {rows.rows[0].as_of:%-d %b %Y}, {window_days} days · score pulled towards the mean of the same role, "
+    f"with its 95 % interval · ranked from {MIN_N_RANK} scored calls · rubric {rows.rows[0].rubric_version}",
 )
 for role, title in ROLES.items():
     group = [row for row in rows if row.role == role]
@@ -97,4 +76,4 @@ for role, title in ROLES.items():
             value = "no score yet" if row.score is None else f"{row.score:.0f} ({interval_text(row.low, row.high)})"
             reason = f" · {plain(row.unranked_reason)}" if row.unranked_reason else ""
             st.caption(f"{value} · n = {calls_text(row.n_calls)}{reason}", width="content")
-csv_button(frame_of(rows), f"leaderboard-{dimension}-{window}")
+csv_button(frame_of(rows), f"leaderboard-{dimension}-{window_days}")

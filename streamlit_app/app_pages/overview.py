@@ -16,12 +16,10 @@ from streamlit_app.chrome import (
     score_text,
     signal_badge,
     stop_when_empty,
-    url_choice,
-    url_value,
 )
+from streamlit_app.filters import team_choice
 from streamlit_app.queries.metrics import DIMENSIONS, MIN_N_SHOW, help_for
 from streamlit_app.queries.moments import list_moments
-from streamlit_app.queries.people import list_teams
 from streamlit_app.queries.scores import RepDimension, dimension_means, dimension_weeks, standings
 from streamlit_app.queries.skills import Skill, focus_skill, skills
 from streamlit_app.rubric_texts import criterion_title
@@ -36,20 +34,7 @@ state = page_head(
 if state.n_calls_total == 0:
     st.stop()
 
-teams = ask(list_teams)
-team_id = None
-if viewer.sees_a_team and len(teams) > 1:
-    names = {team.team_id: f"{team.team_name} ({team.n_reps})" for team in teams}
-    with st.container(width=320):
-        team_id = url_choice(
-            "Team",
-            ["all", *names],
-            name="team",
-            default="all",
-            what="team",
-            format_func=lambda option: "All teams" if option == "all" else names[option],
-        )
-    team_id = None if team_id == "all" else team_id
+team_id = team_choice()
 
 tiles = {tile.dimension: tile for tile in ask(dimension_means, team_id=team_id)}
 weeks = ask(dimension_weeks, team_id=team_id)
@@ -180,5 +165,5 @@ st.caption(
     f"a dash means under {MIN_N_SHOW} calls with a score."
 )
 csv_button(frame, "reps")
-if url_value("team") and team_id:
+if team_id:
     st.page_link("app_pages/overview.py", label="Show all teams", query_params={})

@@ -17,11 +17,10 @@ from streamlit_app.chrome import (
     stop_when_empty,
     url_choice,
 )
+from streamlit_app.filters import dimension_choice, rep_choice
 from streamlit_app.queries.coaching_queue import QueuedMoment, coaching_queue
 from streamlit_app.queries.database import COUNT_CAP
 from streamlit_app.queries.marks import Mark, mark_moment
-from streamlit_app.queries.metrics import DIMENSIONS
-from streamlit_app.queries.people import list_reps
 from streamlit_app.texts import clock
 
 POINTS = (
@@ -34,11 +33,6 @@ POINTS = (
 )
 SNOOZES = {"1 week": 7, "2 weeks": 14, "4 weeks": 28}
 PAGE_SIZE = 10
-TOASTS: dict[Mark, str] = {
-    "done": "Marked done.",
-    "snoozed": "Comes back on {day}.",
-    "open": "Back in the queue.",
-}
 
 viewer = current_viewer()
 page_head(
@@ -46,7 +40,6 @@ page_head(
     lead="The moments of the last 28 days that most deserve your time, the most rewarding first.",
 )
 
-reps = {rep.rep_id: rep.rep_name for rep in ask(list_reps)}
 with st.container(horizontal=True, vertical_alignment="bottom"):
     state = url_choice(
         "State",
@@ -57,32 +50,13 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         kind="segments",
         format_func=str.capitalize,
     )
-    if viewer.sees_a_team:
-        with st.container(width=240):
-            rep_id = url_choice(
-                "Rep",
-                ["all", *reps],
-                name="rep",
-                default="all",
-                what="rep",
-                format_func=lambda option: "All reps" if option == "all" else reps[option],
-            )
-    else:
-        rep_id = "all"
-    with st.container(width=240):
-        dimension = url_choice(
-            "Dimension",
-            ["all", *DIMENSIONS],
-            name="dimension",
-            default="all",
-            what="dimension",
-            format_func=lambda option: "All dimensions" if option == "all" else dimension_title(option),
-        )
+    rep_id = rep_choice()
+    dimension = dimension_choice()
 
 filters = {
     "state": state,
-    "rep_id": None if rep_id == "all" else rep_id,
-    "dimension": None if dimension == "all" else dimension,
+    "rep_id": rep_id,
+    "dimension": dimension,
 }
 counted = ask(coaching_queue, **filters, limit=1, with_total=True)
 total = COUNT_CAP if counted.total is None else counted.total

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from streamlit_app.cached import ask, current_viewer
+from streamlit_app.cached import ask
 from streamlit_app.charts import frame_of, heatmap
 from streamlit_app.chrome import (
     calls_text,
@@ -12,52 +12,22 @@ from streamlit_app.chrome import (
     page_head,
     plain,
     stop_when_empty,
-    url_choice,
 )
+from streamlit_app.filters import dimension_choice, team_choice, window_choice
 from streamlit_app.queries.metrics import DIMENSIONS, MIN_N_SHOW, help_for
-from streamlit_app.queries.people import list_teams
 from streamlit_app.queries.skills import skills
 from streamlit_app.rubric_texts import criterion_title
 
-viewer = current_viewer()
 page_head("Skills", lead="Criteria by rep: what the team does reliably, and the topic for the next training.")
-teams = {team.team_id: team.team_name for team in ask(list_teams)}
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    dimension = url_choice(
-        "Dimension",
-        ["all", *DIMENSIONS],
-        name="dimension",
-        default="all",
-        what="dimension",
-        kind="segments",
-        format_func=lambda option: "All" if option == "all" else dimension_title(option),
-    )
-    window = url_choice(
-        "Window",
-        ["28", "90"],
-        name="window",
-        default="90",
-        what="window",
-        kind="segments",
-        format_func=lambda days: f"{days} days",
-    )
-    if len(teams) > 1:
-        with st.container(width=240):
-            team_id = url_choice(
-                "Team",
-                ["all", *teams],
-                name="team",
-                default="all",
-                what="team",
-                format_func=lambda option: "All teams" if option == "all" else teams[option],
-            )
-    else:
-        team_id = "all"
+    dimension = dimension_choice()
+    window_days = window_choice()
+    team_id = team_choice()
 rows = ask(
     skills,
-    window_days=int(window or 90),
-    team_id=None if team_id == "all" else team_id,
-    dimension=None if dimension == "all" else dimension,
+    window_days=window_days,
+    team_id=team_id,
+    dimension=dimension,
 )
 stop_when_empty(rows, "No criterion was scored in this window.")
 
@@ -73,7 +43,8 @@ if not known.empty:
     weakest = sums.sort_values(["mean_level", "criterion_id"]).iloc[0]
     st.markdown(
         f"**Topic for training:** {plain(weakest['criterion'])} :gray[({dimension_title(weakest['dimension'])})], "
-        f"level **{weakest['mean_level']:.1f}** of 5 over {calls_text(int(weakest['n_applicable']))} in {window} days.",
+        f"level **{weakest['mean_level']:.1f}** of 5 over {calls_text(int(weakest['n_applicable']))} "
+        f"in {window_days} days.",
         help=help_for("criterion_level"),
     )
 st.caption(
@@ -122,7 +93,7 @@ with st.expander("As a table"):
             "rubric_version": "Rubric",
         },
     )
-    csv_button(frame, f"skills-{window}")
+    csv_button(frame, f"skills-{window_days}")
 with st.container(horizontal=True, gap="small"):
     for rep_id, rep_name in dict(zip(frame["rep_id"], frame["rep_name"], strict=True)).items():
         link_to_rep(rep_id, plain(rep_name))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from streamlit_app.mcp_tools import TOOLS
+from streamlit_app.mcp_tools.registry import TOOLS
 
 pytestmark = pytest.mark.slow
 
@@ -91,4 +91,4 @@ def test_the_inspector_finds_no_fault_in_any_schema(
     found = run(node, *inspector, *where)
     assert found.returncode == 0, found.stderr[-2_000:]
     listed = [tool["name"] for tool in json.loads(found.stdout)["result"]["tools"]]
-    assert [name for name, _, _ in TOOLS] == [name for name in listed if not name.startswith("test_")]
+    assert [tool.name for tool in TOOLS] == [name for name in listed if not name.startswith("test_")]

@@ -10,7 +10,7 @@ from fastmcp import Client
 
 from streamlit_app.mcp_answers import MAX_CHARACTERS
 from streamlit_app.mcp_server import build_server
-from streamlit_app.mcp_tools import TOOLS
+from streamlit_app.mcp_tools.registry import TOOLS
 from streamlit_app.queries.database import Database
 from streamlit_app.settings import Settings
 
@@ -254,7 +254,7 @@ async def test_a_knowledge_proposal_waits_for_a_person(own_desk: Database, own_d
 
 async def test_the_listing_is_in_the_same_order_each_time_and_fully_annotated(admin: Client) -> None:
     tools = await admin.list_tools()
-    assert [tool.name for tool in tools] == [name for name, _, _ in TOOLS]
+    assert [tool.name for tool in tools] == [tool.name for tool in TOOLS]
     for tool in tools:
         assert tool.title
         assert tool.description

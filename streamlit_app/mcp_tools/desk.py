@@ -1,0 +1,93 @@
+"""What every tool starts with: who asks, which period and team are meant, and the envelope of the answer."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from streamlit_app.mcp_answers import (
+    QuotedMoment,
+    Stretch,
+    fitted,
+    quoted,
+)
+from streamlit_app.mcp_identity import Identity
+from streamlit_app.queries.database import Database, Rows
+from streamlit_app.queries.freshness import Freshness
+from streamlit_app.queries.moments import list_moments
+from streamlit_app.queries.people import Team, list_teams
+from streamlit_app.queries.periods import Period, PeriodName, resolve
+from streamlit_app.queries.viewer import Viewer
+
+
+@dataclass(frozen=True)
+class DeskTools:
+    """Who asks comes from `identity`, never from an argument."""
+
+    database: Database
+    identity: Identity
+    dashboard_url: str
+
+    def stretch(
+        self, state: Freshness, name: PeriodName, since: date | None = None, until: date | None = None
+    ) -> Period:
+        return resolve(name, today=state.window_end or datetime.now().astimezone().date(), since=since, until=until)
+
+    def team(self, viewer: Viewer, wanted: str | None) -> Team | None:
+        if wanted is None:
+            return None
+        teams = list_teams(self.database, viewer).rows
+        needle = wanted.strip().casefold()
+        found = [team for team in teams if needle in (team.team_id.casefold(), team.team_name.casefold())] or [
+            team for team in teams if needle and needle in team.team_name.casefold()
+        ]
+        if len(found) != 1:
+            names = ", ".join(team.team_name for team in (found or teams)[:10]) or "none"
+            raise LookupError(f"No single team '{wanted[:80]}' among those you may see: {names}.")
+        return found[0]
+
+    def quotes(self, viewer: Viewer, *, limit: int, **filters: Any) -> list[QuotedMoment]:
+        """At most one moment per turn: the same sentence often speaks for several markers."""
+        places: dict[tuple[str, int], QuotedMoment] = {}
+        for moment in list_moments(self.database, viewer, limit=limit * 6, **filters):
+            places.setdefault((moment.call_id, moment.turn_id), quoted(moment, self.dashboard_url))
+        return list(places.values())[:limit]
+
+    def envelope(self, state: Freshness, period: Period | None = None, notes: Sequence[str] = ()) -> dict[str, Any]:
+        return {
+            "as_of": state.as_of,
+            "is_sandbox": state.has_sandbox,
+            "period": Stretch(name=period.name, since=period.since, until=period.until) if period else None,
+            "notes": [
+                *(["Scores come from the offline stand-in, not from Claude."] if state.has_sandbox else []),
+                *notes,
+            ],
+        }
+
+    def page(
+        self,
+        kind: Callable[..., Any],
+        found: Rows[Any],
+        state: Freshness,
+        stretch: Period | None,
+        *,
+        offset: int,
+        question: Mapping[str, Any],
+        rows: list[Any] | None = None,
+        notes: Sequence[str] = (),
+    ) -> Any:
+        return fitted(
+            kind(
+                **self.envelope(state, stretch, notes),
+                rows=list(found.rows) if rows is None else rows,
+                total=found.total,
+                truncated=found.is_truncated,
+            ),
+            offset=offset,
+            question=question,
+        )
+
+
+def dates_of(stretch: Period) -> dict[str, date | None]:
+    """No bounds for all of time: a bound that excludes nothing still costs."""
+    return {"since": None, "until": None} if stretch.name == "all" else {"since": stretch.since, "until": stretch.until}
