@@ -19,6 +19,7 @@ from typing import Any
 import anthropic
 import psycopg
 
+from dagster_project.analysis.chunk_texts import ChunkText, read_chunks
 from dagster_project.analysis.claude import (
     Attempt,
     ClaudeClient,
@@ -29,9 +30,9 @@ from dagster_project.analysis.claude import (
     read_message,
 )
 from dagster_project.analysis.costs import cost_usd
-from dagster_project.analysis.engine import CallWork, ChunkText, find_work, read_chunks
 from dagster_project.analysis.knowledge_base import KnowledgeBase, load_knowledge_base
 from dagster_project.analysis.limits import Question, question_of
+from dagster_project.analysis.owed import CallWork, find_work
 from dagster_project.analysis.prompts import Prompt, questions_text, system_text, transcript_text
 from dagster_project.analysis.results import ResultStore, Subject, result_key
 from dagster_project.analysis.scoring import check, parse_answer, require_complete, to_stored

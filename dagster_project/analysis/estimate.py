@@ -11,9 +11,9 @@ from psycopg.rows import dict_row
 
 from dagster_project.analysis.claude import Usage
 from dagster_project.analysis.costs import EXPECTED_OUTPUT_TOKENS, Position, cost_usd, joint_usage, usage_of
-from dagster_project.analysis.engine import CallWork, find_work
 from dagster_project.analysis.knowledge_base import KnowledgeBase, load_knowledge_base
 from dagster_project.analysis.limits import question_of
+from dagster_project.analysis.owed import CallWork, find_work
 from dagster_project.analysis.prompts import questions_text, system_text
 from dagster_project.analysis.settings import AnalysisSettings
 from dagster_project.analysis.tokens import claude_tokens

@@ -9,8 +9,9 @@ from datetime import date
 import psycopg
 
 from dagster_project.analysis.batches import SubmitReport, submit_weeks
-from dagster_project.analysis.engine import ScoreReport, score_weeks
+from dagster_project.analysis.engine import score_weeks
 from dagster_project.analysis.estimate import Estimate, estimate_weeks
+from dagster_project.analysis.report import ScoreReport
 from dagster_project.analysis.settings import AnalysisSettings
 from dagster_project.analysis.store import build_chunks
 from dagster_project.defs.analysis.specs import CALL_BRIEF

@@ -16,9 +16,9 @@ from dagster_project.operations.status import Coverage, Queue, Spend, Status
 
 if TYPE_CHECKING:
     # these bring dlt and Claude's SDK along, which takes seconds
-    from dagster_project.analysis.engine import ScoreReport
     from dagster_project.analysis.estimate import Estimate
     from dagster_project.analysis.evaluation import Evaluation
+    from dagster_project.analysis.report import ScoreReport
     from dagster_project.operations.dead_letters import DeadLetter
 
 STYLES = {State.OK: "green", State.WARNING: "yellow", State.PROBLEM: "red", State.SKIPPED: "dim"}

@@ -27,9 +27,10 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from dagster_project.analysis.batches import collect_batches, submit_weeks
-from dagster_project.analysis.engine import ScoreReport, score_weeks
+from dagster_project.analysis.engine import score_weeks
 from dagster_project.analysis.knowledge_base import load_knowledge_base
 from dagster_project.analysis.prompts import system_text
+from dagster_project.analysis.report import ScoreReport
 from dagster_project.analysis.settings import AnalysisSettings
 from dagster_project.analysis.store import build_chunks
 from dagster_project.analysis.tokens import claude_tokens

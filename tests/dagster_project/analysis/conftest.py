@@ -12,7 +12,8 @@ import pytest
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from dagster_project.analysis.engine import ScoreReport, score_weeks
+from dagster_project.analysis.engine import score_weeks
+from dagster_project.analysis.report import ScoreReport
 from dagster_project.analysis.settings import AnalysisSettings
 from dagster_project.analysis.store import ChunkReport, build_chunks
 
