@@ -6,11 +6,14 @@ Start alone: `DATABASE_URL=... CALL_COACH_LOCAL_VIEWER=admin python -m streamlit
 import argparse
 import asyncio
 import difflib
+import gc
 import logging
 import os
 import sys
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
+from threading import Thread
 from typing import Any
 
 from anyio import to_thread
@@ -123,10 +126,13 @@ def build_server(settings: Settings, database: Database | None = None) -> FastMC
     identity = Identity(database, settings)
     server = FastMCP(
         "call-coach",
+        version=version("call-coach"),
         instructions=INSTRUCTIONS,
         auth=verifier_from(settings),
         mask_error_details=True,
         strict_input_validation=False,
+        # done once, when the tools are registered
+        dereference_schemas=False,
         cache_ttl=60,
         cache_scope="private",
         middleware=[
@@ -189,6 +195,13 @@ def database_check(settings: Settings) -> list[str]:
         database.close()
 
 
+def _warn_about_database(settings: Settings) -> list[str]:
+    trouble = database_check(settings)
+    for line in trouble:
+        sys.stderr.write(f"warning: {line}\n")
+    return trouble
+
+
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m streamlit_app.mcp_server", description=__doc__)
     transport = parser.add_mutually_exclusive_group()
@@ -209,20 +222,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     problems = start_up_check(settings, is_http=arguments.http)
     if arguments.http and not settings.has_tokens and arguments.host not in (LOOPBACK, "localhost", "::1"):
         problems.append(f"Without tokens the server binds loopback only, not {arguments.host}.")
-    trouble = database_check(settings)
     for line in problems:
         sys.stderr.write(f"cannot start: {line}\n")
-    for line in trouble:
-        sys.stderr.write(f"warning: {line}\n")
     if arguments.check:
+        trouble = _warn_about_database(settings)
         return 2 if problems else 1 if trouble else 0
     if problems:
         return 2
+    # a database that is down takes seconds to say so, and the server serves without it anyway
+    Thread(target=_warn_about_database, args=(settings,), daemon=True).start()
     server = build_server(settings)
-    if not arguments.http:
-        server.run(transport="stdio", show_banner=False)
+    # what the start made stays: collections during requests need not look through it
+    gc.freeze()
+    try:
+        if arguments.http:
+            asyncio.run(server.run_http_async(port=arguments.port, **http_options(settings, host=arguments.host)))
+        else:
+            server.run(transport="stdio", show_banner=False)
+    except KeyboardInterrupt:
+        # how a server is ended; it has said goodbye by then
         return 0
-    asyncio.run(server.run_http_async(port=arguments.port, **http_options(settings, host=arguments.host)))
     return 0
 
 
