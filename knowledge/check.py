@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from knowledge.documents import Document, DocumentError, load_documents
+from knowledge.metrics import MetricError, load_metrics
 from knowledge.models import ModelError, load_models
 from knowledge.rubrics import Rubric, RubricError, load_rubrics
 
@@ -66,6 +67,10 @@ def check(folder: Path | None = None, *, on: date | None = None) -> list[Finding
                 )
     except ModelError as error:
         findings.append(Finding("error", "models.yaml", "", str(error), "Correct the entry"))
+    try:
+        load_metrics(folder / "metrics.yaml")
+    except MetricError as error:
+        findings.append(Finding("error", "metrics.yaml", "", str(error), "Correct the entry"))
     return sorted(findings, key=lambda finding: (finding.level != "error", finding.file, finding.where, finding.what))
 
 

@@ -1,4 +1,4 @@
-"""Writes rubrics, documents and prices into the `knowledge` schema: every version stays, one is current."""
+"""Writes the knowledge folder into the schema `knowledge`. Rubrics and documents keep every version; one is current."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 import psycopg
 
 from knowledge.documents import Document, load_documents
+from knowledge.metrics import Metric, load_metrics
 from knowledge.models import ModelCatalogue, load_models
 from knowledge.rubrics import Rubric, load_rubrics
 
@@ -25,6 +26,7 @@ class PublishReport:
     documents_added: int = 0
     documents_retired: int = 0
     prices_written: int = 0
+    metrics_written: int = 0
 
     @property
     def is_unchanged(self) -> bool:
@@ -37,6 +39,7 @@ def publish(
     rubrics: Sequence[Rubric] | None = None,
     documents: Sequence[Document] | None = None,
     models: ModelCatalogue | None = None,
+    metrics: Sequence[Metric] | None = None,
 ) -> PublishReport:
     """Bring the schema to the state of the files, in one transaction.
 
@@ -45,6 +48,7 @@ def publish(
     rubrics = load_rubrics() if rubrics is None else rubrics
     documents = load_documents() if documents is None else documents
     models = load_models() if models is None else models
+    metrics = load_metrics() if metrics is None else metrics
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock(%s)", (PUBLISH_LOCK,))
         rubrics_added = sum(_publish_rubric(cursor, rubric) for rubric in rubrics)
@@ -62,7 +66,10 @@ def publish(
             [(document.document_id, document.document_version) for document in documents],
         )
         prices_written = _publish_prices(cursor, models)
-    return PublishReport(rubrics_added, rubrics_retired, documents_added, documents_retired, prices_written)
+        metrics_written = _publish_metrics(cursor, metrics)
+    return PublishReport(
+        rubrics_added, rubrics_retired, documents_added, documents_retired, prices_written, metrics_written
+    )
 
 
 def _publish_rubric(cursor: psycopg.Cursor, rubric: Rubric) -> int:
@@ -171,4 +178,38 @@ def _publish_prices(cursor: psycopg.Cursor, models: ModelCatalogue) -> int:
                 ),
             )
             written += cursor.rowcount
+    return written
+
+
+def _publish_metrics(cursor: psycopg.Cursor, metrics: Sequence[Metric]) -> int:
+    """Definitions are corrected in place, and one that is no longer in the file is no longer defined."""
+    cursor.execute("delete from knowledge.metrics where metric <> all(%s)", ([metric.metric for metric in metrics],))
+    written = cursor.rowcount
+    for metric in metrics:
+        cursor.execute(
+            """
+            insert into knowledge.metrics as known (
+                metric, title, definition, unit, grain, when_empty, caution, source
+            )
+            values (
+                %(metric)s, %(title)s, %(definition)s, %(unit)s, %(grain)s, %(when_empty)s, %(caution)s, %(source)s
+            )
+            on conflict (metric) do update set
+                title = excluded.title,
+                definition = excluded.definition,
+                unit = excluded.unit,
+                grain = excluded.grain,
+                when_empty = excluded.when_empty,
+                caution = excluded.caution,
+                source = excluded.source
+            where (
+                known.title, known.definition, known.unit, known.grain, known.when_empty, known.caution, known.source
+            ) is distinct from (
+                excluded.title, excluded.definition, excluded.unit, excluded.grain, excluded.when_empty,
+                excluded.caution, excluded.source
+            )
+            """,
+            metric.model_dump(),
+        )
+        written += cursor.rowcount
     return written

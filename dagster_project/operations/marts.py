@@ -13,11 +13,11 @@ class BuildError(RuntimeError):
 
 
 def build_marts(database_url: str) -> None:
-    """Run dbt's models and seeds, without their tests, in a process of its own. Raises BuildError."""
+    """Run dbt's models, without their tests, in a process of its own. Raises BuildError."""
     with exclusive_build(database_url):
         done = subprocess.run(
             [
-                *(DBT_EXECUTABLE, "--quiet", "build", "--resource-type", "model", "--resource-type", "seed"),
+                *(DBT_EXECUTABLE, "--quiet", "build", "--resource-type", "model"),
                 *("--project-dir", DBT_FOLDER, "--profiles-dir", DBT_FOLDER),
             ],
             env={**os.environ, **QUIET, **dbt_environment(database_url)},

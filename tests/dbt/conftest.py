@@ -252,6 +252,7 @@ class Warehouse:
         reason: str | None = None,
         quotes: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
         suggestions: Sequence[Mapping[str, Any]] = (),
+        statements: Sequence[Mapping[str, Any]] = (),
         brief: Mapping[str, Any] | None = None,
         model: str = "claude-sonnet-5-5",
         scored_at: datetime = FIRST_ANSWER,
@@ -286,7 +287,7 @@ class Warehouse:
                     "answer": {
                         "markers": markers,
                         "suggestions": [dict(item) for item in suggestions],
-                        "statements": [],
+                        "statements": [dict(item) for item in statements],
                         "brief": brief,
                     },
                     "n_quotes": checked,

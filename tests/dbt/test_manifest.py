@@ -11,10 +11,9 @@ from tests.dbt.conftest import PROJECT, connection_in_environment, failures
 LAYERS = ("staging", "intermediate", "marts")
 PREFIXES = {"staging": ("stg_",), "intermediate": ("int_",), "marts": ("dim_", "fct_", "mart_")}
 MAY_READ = {
-    "staging": {"source", "seed"},
+    "staging": {"source"},
     "intermediate": {"staging", "intermediate", "marts"},
-    # seeds are staged already: one file of definitions
-    "marts": {"staging", "intermediate", "marts", "seed", "snapshot"},
+    "marts": {"staging", "intermediate", "marts", "snapshot"},
 }
 # a key over nine million rows is held by its unique index; a test would read them all on every run
 KEYED_BY_INDEX = {"int_sentences_ordered"}
@@ -43,7 +42,7 @@ def models(manifest: Any) -> dict[str, Any]:
 
 
 def layer_of(node: Any) -> str:
-    if node.resource_type in ("source", "seed", "snapshot"):
+    if node.resource_type in ("source", "snapshot"):
         return str(node.resource_type)
     return str(node.fqn[1])
 
@@ -174,7 +173,7 @@ def test_what_grows_with_calls_is_incremental(models: dict[str, Any]) -> None:
     growing = (
         *("int_sentences_ordered", "int_participants_measured", "int_answers_counted", "fct_turns", "fct_scores"),
         *("fct_criterion_scores", "fct_marker_findings", "fct_evidence", "fct_call_briefs", "fct_objections"),
-        *("fct_next_steps", "fct_call_flags", "fct_llm_requests"),
+        *("fct_next_steps", "fct_call_flags", "fct_llm_requests", "fct_statements"),
     )
     for name in growing:
         assert models[name].config.materialized == "incremental", name

@@ -32,8 +32,13 @@ BRIEF = {
 }
 
 
+CLAIMS = [
+    {"verdict": "inaccurate", "turn_id": 3, "quote": "lose their mornings", "knowledge_id": "mornings", "why": "nights"}
+]
+
+
 def analysed(warehouse: Warehouse, call_id: str, **options: Any) -> None:
-    warehouse.answer(call_id, verdicts=ALL_MET, quotes=QUOTES, **options)
+    warehouse.answer(call_id, verdicts=ALL_MET, quotes=QUOTES, statements=CLAIMS, **options)
     warehouse.answer(call_id, dimension="call_brief", brief=BRIEF, **{"rep_id": options.get("rep_id", "ada")})
 
 
@@ -163,6 +168,7 @@ def test_a_rescored_call_shows_the_new_score_and_no_trace_of_the_old(changed: Wa
     assert changed.value("select score from marts.fct_scores where call_id = 'again'") == 0
     assert changed.value("select count(*) from marts.fct_marker_findings where call_id = 'again'") == 5
     assert changed.value("select count(*) from marts.fct_evidence where call_id = 'again'") == 0
+    assert changed.value("select count(*) from marts.fct_statements where call_id = 'again'") == 0
 
 
 def test_a_changed_transcript_replaces_all_turns_of_its_call(changed: Warehouse) -> None:
@@ -181,6 +187,7 @@ def test_a_deleted_call_keeps_its_row_and_loses_its_words_people_and_scores(chan
         "fct_turns",
         "fct_scores",
         "fct_evidence",
+        "fct_statements",
         "fct_call_participants",
         "fct_call_briefs",
         "fct_objections",

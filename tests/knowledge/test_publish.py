@@ -5,6 +5,7 @@ import psycopg
 import pytest
 
 from knowledge.documents import load_documents
+from knowledge.metrics import Metric, load_metrics
 from knowledge.models import load_models
 from knowledge.publish import publish
 from knowledge.rubrics import RUBRICS_FOLDER, load_rubrics
@@ -21,12 +22,13 @@ def rows(connection: psycopg.Connection, statement: str) -> list[tuple]:
     return connection.execute(statement).fetchall()
 
 
-def test_publishing_writes_every_rubric_document_and_price(database_url: str) -> None:
+def test_publishing_writes_every_rubric_document_price_and_metric(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         report = publish(connection)
         assert report.rubrics_added == len(load_rubrics()) == 4
         assert report.documents_added == len(load_documents()) == 6
         assert report.prices_written == sum(len(model.prices) for model in load_models().models)
+        assert report.metrics_written == len(load_metrics())
         stored = rows(connection, "select dimension, rubric_version, body from knowledge.rubrics where is_current")
         assert {(dimension, version) for dimension, version, _ in stored} == {
             (rubric.dimension, rubric.rubric_version) for rubric in load_rubrics()
@@ -42,10 +44,12 @@ def test_publishing_twice_writes_nothing(database_url: str) -> None:
         before = rows(connection, "select xmin::text, loaded_at from knowledge.rubrics order by 1")
         before += rows(connection, "select xmin::text, loaded_at from knowledge.documents order by 1")
         before += rows(connection, "select xmin::text, loaded_at from knowledge.model_prices order by 1")
+        before += rows(connection, "select xmin::text, loaded_at from knowledge.metrics order by 1")
         assert publish(connection).is_unchanged
         after = rows(connection, "select xmin::text, loaded_at from knowledge.rubrics order by 1")
         after += rows(connection, "select xmin::text, loaded_at from knowledge.documents order by 1")
         after += rows(connection, "select xmin::text, loaded_at from knowledge.model_prices order by 1")
+        after += rows(connection, "select xmin::text, loaded_at from knowledge.metrics order by 1")
     assert before == after
 
 
@@ -135,3 +139,12 @@ def test_four_at_once_write_each_version_once(database_url: str) -> None:
     assert sorted(added) == [0, 0, 0, 4]
     with psycopg.connect(database_url) as connection:
         assert rows(connection, "select count(*) from knowledge.rubrics where is_current") == [(4,)]
+
+
+def test_a_metric_is_corrected_in_place_and_leaves_with_its_entry(database_url: str) -> None:
+    kept, dropped = load_metrics()[:2]
+    with psycopg.connect(database_url) as connection:
+        publish(connection, metrics=[kept, dropped])
+        corrected = Metric(**{**kept.model_dump(), "caution": "Read the quotes."})
+        assert publish(connection, metrics=[corrected]).metrics_written == 2
+        assert rows(connection, "select metric, caution from knowledge.metrics") == [(kept.metric, "Read the quotes.")]

@@ -44,7 +44,7 @@ def prepared_manifest() -> Path:
 
 
 def _newest_source() -> float:
-    folders = [DBT_FOLDER / name for name in ("models", "macros", "snapshots", "seeds", "tests", "analyses")]
+    folders = [DBT_FOLDER / name for name in ("models", "macros", "snapshots", "tests")]
     files = [path for folder in folders for pattern in SOURCES for path in folder.rglob(pattern)]
     return max(path.stat().st_mtime for path in [*files, *DBT_FOLDER.glob("*.yml")])
 

@@ -6,56 +6,19 @@
         indexes=[{'columns': ['rep_id', 'started_at']}, {'columns': ['source_hash']}],
         pre_hook=[
             "{{ look_turns_up_by_key() }}",
-            "{{ delete_replaced_rows(
-                parent=ref('int_briefs_chosen'),
-                key=['call_id'],
-                first_row='flag_number = 1',
-            ) }}",
+            "{{ delete_replaced_brief_items('flag_number') }}",
         ],
     )
 }}
 
 with
 
-briefs as (
-    select brief.*
-    from {{ ref('int_briefs_chosen') }} as brief
-    where
-        brief.n_flags > 0
-        {{ where_not_held('brief', 'flag_number = 1') }}
-),
-
-results as (
-    select * from {{ ref('stg_analysis__results') }}
+items as (
+    {{ new_brief_items('flags', 'flag_number') }}
 ),
 
 turns as (
     select * from {{ ref('fct_turns') }}
-),
-
-items as (
-    select
-        briefs.call_id,
-        cast(unpacked.item_number as integer) as flag_number,
-        briefs.rep_id,
-        cast(unpacked.item ->> 'turn_id' as integer) as turn_id,
-        briefs.week_start,
-        briefs.started_at,
-        briefs.call_url,
-        briefs.is_sandbox,
-        briefs.source_hash,
-        unpacked.item ->> 'kind' as kind,
-        unpacked.item ->> 'quote' as quote,
-        unpacked.item ->> 'why' as why
-    from briefs
-    inner join results
-        on
-            briefs.result_key = results.result_key
-            and briefs.result_created_at = results.created_at
-    cross join
-        lateral
-        jsonb_array_elements({{ as_array("results.answer -> 'brief' -> 'flags'") }})
-        with ordinality as unpacked (item, item_number)
 ),
 
 final as (
@@ -63,16 +26,16 @@ final as (
         items.call_id,
         items.flag_number,
         items.rep_id,
-        items.kind,
         items.turn_id,
         turns.start_ms,
-        items.quote,
-        items.why,
         items.week_start,
         items.started_at,
         items.call_url,
         items.is_sandbox,
-        items.source_hash
+        items.source_hash,
+        items.item ->> 'kind' as kind,
+        items.item ->> 'quote' as quote,
+        items.item ->> 'why' as why
     from items
     left join turns on items.call_id = turns.call_id and items.turn_id = turns.turn_id
 )

@@ -6,57 +6,19 @@
         indexes=[{'columns': ['rep_id', 'started_at']}, {'columns': ['source_hash']}],
         pre_hook=[
             "{{ look_turns_up_by_key() }}",
-            "{{ delete_replaced_rows(
-                parent=ref('int_briefs_chosen'),
-                key=['call_id'],
-                first_row='next_step_number = 1',
-            ) }}",
+            "{{ delete_replaced_brief_items('next_step_number') }}",
         ],
     )
 }}
 
 with
 
-briefs as (
-    select brief.*
-    from {{ ref('int_briefs_chosen') }} as brief
-    where
-        brief.n_next_steps > 0
-        {{ where_not_held('brief', 'next_step_number = 1') }}
-),
-
-results as (
-    select * from {{ ref('stg_analysis__results') }}
+items as (
+    {{ new_brief_items('next_steps', 'next_step_number') }}
 ),
 
 turns as (
     select * from {{ ref('fct_turns') }}
-),
-
-items as (
-    select
-        briefs.call_id,
-        cast(unpacked.item_number as integer) as next_step_number,
-        briefs.rep_id,
-        cast(unpacked.item ->> 'turn_id' as integer) as turn_id,
-        briefs.week_start,
-        briefs.started_at,
-        briefs.call_url,
-        briefs.is_sandbox,
-        briefs.source_hash,
-        unpacked.item ->> 'quote' as quote,
-        unpacked.item ->> 'owner' as owner,
-        unpacked.item ->> 'action' as action,
-        nullif(unpacked.item ->> 'due', '') as due
-    from briefs
-    inner join results
-        on
-            briefs.result_key = results.result_key
-            and briefs.result_created_at = results.created_at
-    cross join
-        lateral
-        jsonb_array_elements({{ as_array("results.answer -> 'brief' -> 'next_steps'") }})
-        with ordinality as unpacked (item, item_number)
 ),
 
 final as (
@@ -66,15 +28,15 @@ final as (
         items.rep_id,
         items.turn_id,
         turns.start_ms,
-        items.quote,
-        items.owner,
-        items.action,
-        items.due,
         items.week_start,
         items.started_at,
         items.call_url,
         items.is_sandbox,
-        items.source_hash
+        items.source_hash,
+        items.item ->> 'quote' as quote,
+        items.item ->> 'owner' as owner,
+        items.item ->> 'action' as action,
+        nullif(items.item ->> 'due', '') as due
     from items
     left join turns on items.call_id = turns.call_id and items.turn_id = turns.turn_id
 )

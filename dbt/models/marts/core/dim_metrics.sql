@@ -1,7 +1,7 @@
 with
 
-definitions as (
-    select * from {{ ref('metric_definitions') }}
+metrics as (
+    select * from {{ ref('stg_knowledge__metrics') }}
 )
 
 select
@@ -12,5 +12,5 @@ select
     grain,
     when_empty,
     caution,
-    source
-from definitions
+    metric_source as source
+from metrics
