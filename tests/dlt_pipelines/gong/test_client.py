@@ -146,7 +146,11 @@ def test_a_short_retry_after_is_waited_for(client: Ask) -> None:
     assert time.monotonic() - began >= 1
 
 
-@pytest.mark.parametrize("retry_after", ["7200", format_datetime(datetime.now(UTC) + timedelta(hours=2), usegmt=True)])
+@pytest.mark.parametrize(
+    "retry_after",
+    ["7200", format_datetime(datetime.now(UTC) + timedelta(hours=2), usegmt=True)],
+    ids=["seconds", "date"],
+)
 def test_a_retry_after_of_hours_ends_the_load_at_once(client: Ask, retry_after: str) -> None:
     with (
         answering(Response(status_code=429, headers={"Retry-After": retry_after})) as (url, asked),
