@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from dagster_project.commands import coaching, data, health, serve
+from dagster_project.commands import coaching, data, health, knowledge, serve
 from dagster_project.commands.terminal import Exit, console, errors, fail, monday, show_progress, warehouse
 from dagster_project.settings import Settings
 
@@ -28,9 +28,8 @@ app = typer.Typer(
 simulate_app = typer.Typer(
     help="Stand-ins for Gong, Claude and HubSpot as servers on this machine.", no_args_is_help=True
 )
-knowledge_app = typer.Typer(help="The rubrics, product pages and prices that scores rest on.", no_args_is_help=True)
 app.add_typer(simulate_app, name="simulate")
-app.add_typer(knowledge_app, name="knowledge")
+app.add_typer(knowledge.app, name="knowledge")
 app.add_typer(coaching.app)
 app.add_typer(serve.app)
 app.add_typer(health.app)
@@ -203,22 +202,6 @@ def _serve(module: str, port: int, arguments: list[str]) -> None:
 
     sys.argv = [module, "--port", str(port), *arguments]
     runpy.run_module(module, run_name="__main__")
-
-
-@knowledge_app.command("check")
-def knowledge_check() -> None:
-    """Check rubrics, documents and prices, and say what to mend."""
-    from knowledge.check import check
-
-    findings = check(on=datetime.now(UTC).date())
-    for finding in findings:
-        style = "red" if finding.level == "error" else "yellow"
-        console.print(f"[{style}]{escape(str(finding))}[/{style}]")
-    if any(finding.level == "error" for finding in findings):
-        raise typer.Exit(Exit.FAILED)
-    console.print(
-        "The knowledge base is sound." if not findings else "No errors; the warnings above make scores weaker."
-    )
 
 
 @app.command()

@@ -14,9 +14,9 @@ from streamlit_app.mcp_tools.arguments import CallId, Dimension
 from streamlit_app.mcp_tools.desk import DeskTools
 from streamlit_app.queries.calls import call_head
 from streamlit_app.queries.freshness import freshness
+from streamlit_app.queries.knowledge_proposals import KnowledgeProposal, propose_knowledge
 from streamlit_app.queries.marks import (
     AnalysisRequest,
-    propose_knowledge,
     request_call_analysis,
     request_week_analysis,
 )
@@ -35,12 +35,12 @@ class RequestState(BaseModel):
     requested_at: datetime
 
 
-class KnowledgeProposal(BaseModel):
-    """What became of a proposed change."""
-
-    document_id: str
-    state: Literal["received"]
-    what_happens_next: str
+NEXT_STEP = {
+    "received": "It waits for a person, who sees it with `call-coach knowledge proposals list`. Scores do not change "
+    "until it is accepted and calls are analysed again. Ask again with the same page to learn its state.",
+    "accepted": "It is part of the knowledge base. Calls of the next runs are judged by it.",
+    "rejected": "It was turned down; `decision_reason` says why. Propose another text if that has changed.",
+}
 
 
 @dataclass(frozen=True)
@@ -88,16 +88,16 @@ class RequestTools(DeskTools):
         reason: Annotated[
             str, Field(min_length=10, max_length=1_000, description="What changed and where it is stated.")
         ],
-    ) -> KnowledgeProposal:
+    ) -> Answer[KnowledgeProposal]:
         viewer = self.identity.viewer()
-        propose_knowledge(
+        found = propose_knowledge(
             self.database, viewer, document_id=document_id, kind=kind, title=title, body=body, reason=reason
         )
-        return KnowledgeProposal(
-            document_id=document_id,
-            state="received",
-            what_happens_next="A person reviews the proposal. Scores do not change until it is accepted and calls are "
-            "analysed again.",
+        state = freshness(self.database, viewer)
+        return fitted(
+            Answer[KnowledgeProposal](
+                **self.envelope(state, None, [NEXT_STEP[found.rows[0].state]]), rows=list(found), total=len(found)
+            )
         )
 
 

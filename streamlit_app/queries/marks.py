@@ -152,18 +152,13 @@ insert into ops.analysis_requests (call_id, week_start, dimensions, is_forced, r
 values (%(call_id)s, %(week_start)s, %(dimensions)s, %(is_forced)s, %(viewer_id)s, %(via)s)
 """
 
-_ADD_PROPOSAL = """
-insert into ops.knowledge_proposals (document_id, kind, title, body, reason, proposed_by)
-values (%(document_id)s, %(kind)s, %(title)s, %(body)s, %(reason)s, %(viewer_id)s)
-"""
-
 _ADD_AUDIT = """
 insert into ops.audit_log (viewer_id, surface, action, arguments_sha256, row_count, latency_ms, outcome)
 values (%(viewer_id)s, %(surface)s, %(action)s, %(arguments_sha256)s, %(row_count)s, %(latency_ms)s, %(outcome)s)
 """
 
 
-def _require_write(viewer: Viewer, what: str) -> None:
+def require_write(viewer: Viewer, what: str) -> None:
     if not viewer.can_write:
         raise NotAllowedError(f"You may read but not {what}: that needs a token or sign-in with the write scope.")
 
@@ -184,7 +179,7 @@ def review_moment(
     database: Database, viewer: Viewer, evidence_id: str, *, verdict: Verdict, note: str | None = None
 ) -> None:
     """A manager's opinion on one of the machine's moments; the machine's own answer stays as it was."""
-    _require_write(viewer, "review moments")
+    require_write(viewer, "review moments")
     if not viewer.sees_a_team:
         raise NotAllowedError("Moments are reviewed by managers. Talk to yours if you see one differently.")
     call_id = _moment_call(database, viewer, evidence_id)
@@ -210,7 +205,7 @@ def mark_moment(
     note: str | None = None,
 ) -> None:
     """Take a moment off one's queue, put it off, or put it back."""
-    _require_write(viewer, "change the coaching queue")
+    require_write(viewer, "change the coaching queue")
     _moment_call(database, viewer, moment_id)
     if mark == "snoozed" and snoozed_until is None:
         raise ValueError("a snoozed moment needs the day it comes back")
@@ -250,7 +245,7 @@ def request_call_analysis(
     via: Literal["mcp", "dashboard"],
 ) -> AnalysisRequest:
     """Ask for one call; an open request for the same call is joined, not doubled."""
-    _require_write(viewer, "start an analysis")
+    require_write(viewer, "start an analysis")
     call_head(database, viewer, call_id)
     waiting = list_requests(database, viewer, call_id=call_id, only_open=True, limit=1)
     if not waiting:
@@ -279,7 +274,7 @@ def request_week_analysis(
     via: Literal["mcp", "dashboard"],
 ) -> AnalysisRequest:
     """Ask for a whole week; for leaders and admins, because it spends money on everyone's calls."""
-    _require_write(viewer, "start an analysis")
+    require_write(viewer, "start an analysis")
     if not viewer.sees_everyone:
         raise NotAllowedError("Only leaders and admins may have a whole week analysed. Ask for single calls instead.")
     waiting = list_requests(database, viewer, week_start=week_start, only_open=True, limit=1)
@@ -297,33 +292,6 @@ def request_week_analysis(
         )
         waiting = list_requests(database, viewer, week_start=week_start, only_open=True, limit=1)
     return waiting.rows[0]
-
-
-def propose_knowledge(
-    database: Database,
-    viewer: Viewer,
-    *,
-    document_id: str,
-    kind: Literal["product", "competitor"],
-    title: str,
-    body: str,
-    reason: str,
-) -> None:
-    """Store a change to the knowledge base for a person to accept: it would change what counts as correct."""
-    _require_write(viewer, "propose knowledge")
-    if not viewer.sees_a_team:
-        raise NotAllowedError("Knowledge is proposed by managers, leaders and admins. Send yours to your manager.")
-    database.append(
-        _ADD_PROPOSAL,
-        {
-            "document_id": document_id,
-            "kind": kind,
-            "title": title,
-            "body": body,
-            "reason": reason,
-            "viewer_id": viewer.viewer_id,
-        },
-    )
 
 
 def audit(

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from fastmcp import Client
 
+from knowledge.proposals import reject
 from streamlit_app.mcp_answers import MAX_CHARACTERS
 from streamlit_app.mcp_server import build_server
 from streamlit_app.mcp_tools.registry import TOOLS
@@ -234,7 +235,9 @@ async def test_an_unscored_call_is_queued_once_and_says_so(own_desk: Database) -
     assert first["request_id"] == second["request_id"]
 
 
-async def test_a_knowledge_proposal_waits_for_a_person(own_desk: Database, own_desk_url: str) -> None:
+async def test_a_knowledge_proposal_waits_for_a_person_and_tells_what_was_decided(
+    own_desk: Database, own_desk_url: str
+) -> None:
     page = {
         "document_id": "products/example",
         "kind": "product",
@@ -243,13 +246,16 @@ async def test_a_knowledge_proposal_waits_for_a_person(own_desk: Database, own_d
         "reason": "Stated in the release notes of November.",
     }
     async with Client(server_as("robin", own_desk)) as client:
-        assert (await answer(client, "update_knowledge_base", **page))["state"] == "received"
+        first = await answer(client, "update_knowledge_base", **page)
+        again = await answer(client, "update_knowledge_base", **page)
+        assert first["rows"][0]["state"] == "received"
+        assert [row["proposal_id"] for row in again["rows"]] == [first["rows"][0]["proposal_id"]]
+        with psycopg.connect(own_desk_url) as connection:
+            reject(connection, first["rows"][0]["proposal_id"], reason="It ships in March.", decided_by="eagle")
+        decided = await answer(client, "update_knowledge_base", **page)
+    assert [(row["state"], row["decision_reason"]) for row in decided["rows"]] == [("rejected", "It ships in March.")]
     async with Client(server_as("finch", own_desk)) as client:
         assert "manager" in await refusal(client, "update_knowledge_base", **page)
-    with psycopg.connect(own_desk_url) as connection:
-        assert connection.execute("select status, proposed_by from ops.knowledge_proposals").fetchall() == [
-            ("received", "robin")
-        ]
 
 
 async def test_the_listing_is_in_the_same_order_each_time_and_fully_annotated(admin: Client) -> None:

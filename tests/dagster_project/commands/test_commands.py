@@ -132,3 +132,19 @@ def test_a_restore_of_no_file_fails(call: Call, warehouse: str, tmp_path: Path) 
     code, text = call("restore", str(tmp_path / "none.dump"), "--yes")
     assert code == Exit.FAILED
     assert "There is no file" in text
+
+
+def test_a_proposed_page_is_shown_as_a_change_and_turned_down_with_a_reason(call: Call, warehouse: str) -> None:
+    with psycopg.connect(warehouse) as connection:
+        connection.execute(
+            "insert into ops.knowledge_proposals (document_id, kind, title, body, reason, proposed_by) "
+            "values ('product-example', 'product', 'Example', '### example-a\nIt is new.', 'release notes', 'robin')"
+        )
+        (proposal_id,) = connection.execute("select proposal_id from ops.knowledge_proposals").fetchone()  # type: ignore[misc]
+    assert "product-example" in call("knowledge", "proposals", "list")[1]
+    assert "+It is new." in call("knowledge", "proposals", "show", proposal_id[:8])[1]
+    code, text = call("knowledge", "proposals", "accept", proposal_id[:8], "--yes")
+    assert (code, "has no date" in text) == (Exit.WRONG_REQUEST, True)
+    assert call("knowledge", "proposals", "reject", proposal_id[:8], "--reason", "Not yet public.")[0] == Exit.DONE
+    assert "Not yet public." in call("knowledge", "proposals", "list", "--status", "rejected")[1]
+    assert call("knowledge", "proposals", "show", "none")[0] == Exit.WRONG_REQUEST
