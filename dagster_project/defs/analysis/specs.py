@@ -1,5 +1,7 @@
 """One asset per rubric file, and one for the brief of a call, which has no rubric."""
 
+import functools
+
 import dagster as dg
 
 from dagster_project.defs.ownership import COACHING_TEAM, HOURLY
@@ -22,8 +24,12 @@ def _dimension_spec(rubric: Rubric) -> dg.AssetSpec:
     )
 
 
-def dimension_specs() -> list[dg.AssetSpec]:
-    """A function, because specs that stand in a module would be loaded as assets of their own."""
+@functools.cache
+def dimension_specs() -> tuple[dg.AssetSpec, ...]:
+    """A function, because specs that stand in a module would be loaded as assets of their own.
+
+    Read once: every mart asks for the keys, and the rubrics take 0.1 s to read.
+    """
     brief = dg.AssetSpec(
         ["analysis", CALL_BRIEF],
         deps=[TRANSCRIPT_CHUNKS, dg.AssetKey(["knowledge", "rubrics"])],
@@ -33,7 +39,7 @@ def dimension_specs() -> list[dg.AssetSpec]:
         owners=COACHING_TEAM,
         freshness_policy=HOURLY,
     )
-    return [*(_dimension_spec(rubric) for rubric in load_rubrics()), brief]
+    return (*(_dimension_spec(rubric) for rubric in load_rubrics()), brief)
 
 
 def analysis_keys() -> list[dg.AssetKey]:

@@ -16,8 +16,18 @@ POLL_LOOK_BACK = timedelta(hours=48)
 POLL_GRACE = timedelta(minutes=10)
 
 REVIEWS = dg.AssetSelection.groups("reviews")
-# what one call goes through: it and its transcript, scores, and every mart they reach
-CALL_PATH = dg.AssetSelection.assets(["gong", "calls"], ["gong", "transcripts"]).downstream() - REVIEWS
+# marts that a new call changes nothing in, or that may wait for the hourly sync: the minute belongs to the scores
+WITHIN_THE_HOUR = dg.AssetSelection.groups("spend", "operations") | dg.AssetSelection.assets(
+    *(
+        ["marts", name]
+        for name in ("dim_deals_history", "fct_manager_scores", "fct_moment_reviews", "fct_weekly_reviews")
+    )
+)
+AT_ONCE = dg.AssetSelection.groups("core", "coaching") - WITHIN_THE_HOUR
+# what one call goes through: it and its transcript, its scores, and what lies between them and the pages
+CALL_PATH = (
+    dg.AssetSelection.assets(["gong", "calls"], ["gong", "transcripts"]).downstream() & AT_ONCE.upstream()
+) - dg.AssetSelection.key_prefixes("hubspot")
 
 pipeline = dg.define_asset_job(
     name="pipeline",
@@ -34,7 +44,8 @@ sync = dg.define_asset_job(
 new_calls = dg.define_asset_job(
     name="new_calls",
     selection=CALL_PATH,
-    description="The named calls of one week, from Gong to the marts: what webhooks and requests set off.",
+    description="The named calls of one week, from Gong to the pages: what webhooks and requests set off. "
+    "Costs, health and the CRM follow with the hourly sync.",
 )
 
 weekly_review = dg.define_asset_job(

@@ -14,8 +14,6 @@ from dagster_project.settings import Settings, apply, dbt_environment
 SHARED_TABLES = {dg.AssetKey(["analysis", table]) for table in ("results", "call_results", "requests")}
 REVIEW_TABLE = dg.AssetKey(["ops", "reviews"])
 KNOWLEDGE_TABLES = {dg.AssetKey(["knowledge", table]) for table in ("rubrics", "documents", "model_prices", "metrics")}
-# views hold nothing: they are built again when their text changed, not when a call came
-VIEW_TAG = "call_coach/view"
 
 
 class MartTranslator(DagsterDbtTranslator):
@@ -33,13 +31,8 @@ class MartTranslator(DagsterDbtTranslator):
         policy = (
             HOURLY if spec.key.path[0] == "marts" and REVIEW_TABLE not in {d.asset_key for d in spec.deps} else None
         )
-        is_view = manifest["nodes"].get(unique_id, {}).get("config", {}).get("materialized") == "view"
         return spec.replace_attributes(
-            deps=sorted(deps),
-            kinds={"dbt", "postgres"},
-            owners=DATA_TEAM,
-            freshness_policy=policy,
-            tags={**spec.tags, VIEW_TAG: "true"} if is_view else spec.tags,
+            deps=sorted(deps), kinds={"dbt", "postgres"}, owners=DATA_TEAM, freshness_policy=policy
         )
 
 
@@ -55,15 +48,6 @@ def marts(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: dg.
     # one folder for all runs: dbt parses anew, 4 s of CPU, where it finds no parse of its own database
     folder = Settings().home_folder / "dbt"
     with exclusive_build(warehouse.database_url):
-        if views := _outdated_views(context):
-            dbt.cli(["run", "--select", *views], target_path=folder, manifest=prepared_manifest()).wait()
         # unit tests judge the code, once, in CI; a run is about its data
         build = ["build", "--exclude-resource-type", "unit_test"]
         yield from dbt.cli(build, context=context, target_path=folder).stream()
-
-
-def _outdated_views(context: dg.AssetExecutionContext) -> list[str]:
-    """Views that a run leaves out although their text is not the one they were last built from."""
-    left_out = [spec for spec in marts.specs if VIEW_TAG in spec.tags and spec.key not in context.selected_asset_keys]
-    built = context.instance.get_latest_materialization_code_versions([spec.key for spec in left_out])
-    return [spec.key.path[-1] for spec in left_out if built.get(spec.key) != spec.code_version]

@@ -16,7 +16,8 @@ from dlt_pipelines.gong.settings import GongSettings
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 5
+# the daemon's own loop takes 5 s; asking for as much would miss every other turn
+LOOK_EVERY_S = 1
 OLDEST_WEEK = date.fromisoformat(FIRST_WEEK)
 
 
