@@ -3,7 +3,6 @@
 After a deliberate change: `CALL_COACH_WRITE_SNAPSHOT=1 uv run pytest tests/streamlit_app/test_mcp_contract.py`
 """
 
-import csv
 import json
 import os
 from pathlib import Path
@@ -13,12 +12,10 @@ from fastmcp import Client
 
 from knowledge.rubrics import load_rubrics
 from streamlit_app.mcp_server import build_server
-from streamlit_app.mcp_tools import DESCRIPTIONS, TOOLS
-from streamlit_app.queries.metrics import METRICS
+from streamlit_app.mcp_tools.registry import DESCRIPTIONS, TOOLS
 from streamlit_app.settings import Settings
 
 SNAPSHOT = Path(__file__).with_name("mcp_contract.json")
-SEED = Path(__file__).parents[2] / "dbt" / "seeds" / "metric_definitions.csv"
 # what a model reads before it may ask anything; a client sends the input side with every conversation
 LISTING_BUDGET = 26_000
 
@@ -59,7 +56,7 @@ async def test_reading_and_writing_never_share_a_hint() -> None:
 
 
 def test_every_description_says_when_to_use_the_tool_and_when_not() -> None:
-    assert {path.stem for path in DESCRIPTIONS.glob("*.md")} == {name for name, _, _ in TOOLS}
+    assert {path.stem for path in DESCRIPTIONS.glob("*.md")} == {tool.name for tool in TOOLS}
     for path in DESCRIPTIONS.glob("*.md"):
         text = path.read_text(encoding="utf-8")
         assert "Use it " in text, path.name
@@ -71,10 +68,3 @@ async def test_the_dimensions_a_model_may_name_are_those_of_the_rubrics() -> Non
     tools = {tool["name"]: tool for tool in (await contract())["tools"]}
     named = tools["get_leaderboard"]["inputSchema"]["properties"]["dimension"]["enum"]
     assert set(named) == {rubric.dimension for rubric in load_rubrics()}
-
-
-def test_analysts_and_the_desk_read_the_same_definitions() -> None:
-    with SEED.open(encoding="utf-8") as file:
-        seeded = {row["metric"]: row for row in csv.DictReader(file)}
-    ours = {metric.metric: {name: str(value) for name, value in vars(metric).items()} for metric in METRICS}
-    assert ours == seeded
