@@ -2,8 +2,10 @@
 
     python tests/benchmarks/warehouse.py                    20,000 calls / 9 million sentences / 100,000 answers
     python tests/benchmarks/warehouse.py --calls 2000       a tenth of it
+    python tests/benchmarks/warehouse.py --keep FOLDER      leaves the large warehouse running: for queries.py, desk.py
 
 Starts a Postgres of its own in a temporary folder (or uses --server URL), fills one database per size, prints figures.
+The calls end with this week, so that windows and pages have something to show.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -26,6 +30,7 @@ from psycopg.types.json import Jsonb
 
 from dagster_project.database.migrate import migrate
 from dagster_project.local import postgres
+from knowledge.documents import load_documents
 from knowledge.publish import publish
 from knowledge.rubrics import load_rubrics
 
@@ -65,30 +70,34 @@ insert into raw_gong.users
 select
     'rep-' || n, 'rep-' || n || '@example.com', true, 'Rep', n::text,
     (array['Account Executive', 'Solutions Engineer', 'Customer Success Manager'])[1 + n % 3],
-    'manager-' || n % 5, timestamptz '2022-01-01', cast(null as timestamptz)
+    'manager-' || n % 5, timestamptz '2020-01-01', cast(null as timestamptz)
 from generate_series(0, 49) as n
 union all
-select 'manager-' || n, null, true, 'Manager', n::text, 'Sales manager', null, timestamptz '2022-01-01', null
+select 'manager-' || n, null, true, 'Manager', n::text, 'Sales manager', null, timestamptz '2020-01-01', null
 from generate_series(0, 4) as n;
-select analysis.ensure_partitions('2022-01-01');
 """
 
 
 def transcript(rng: random.Random) -> list[dict[str, object]]:
     """One call's monologues: overlaps, listener words and questions as in real speech."""
     clock = 0
-    monologues = []
+    monologues: list[dict[str, object]] = []
     for _ in range(SENTENCES_PER_CALL):
         text = "Mm-hmm." if rng.random() < 0.15 else " ".join(rng.choices(WORDS, k=rng.randint(4, 18)))
         length = rng.randint(500, 9000)
-        sentence = {"start": clock, "end": clock + length, "text": text + rng.choice([".", ".", "?"])}
+        sentence: dict[str, object] = {
+            "start": clock,
+            "end": clock + length,
+            "text": text + rng.choice([".", ".", "?"]),
+        }
         monologues.append({"speakerId": rng.choice(["s1", "s2", "s3"]), "topic": None, "sentences": [sentence]})
         clock += max(0, length + rng.randint(-400, 900))
     return monologues
 
 
 def answers(rng: random.Random) -> list[tuple[str, str, dict[str, object]]]:
-    found = []
+    found: list[tuple[str, str, dict[str, object]]] = []
+    passages = [statement.id for document in load_documents() for statement in document.statements]
     for rubric in load_rubrics():
         markers = [
             {
@@ -108,7 +117,13 @@ def answers(rng: random.Random) -> list[tuple[str, str, dict[str, object]]]:
             {"marker_id": markers[0]["marker_id"], "turn_id": rng.randint(1, 60), "suggestion": "Ask what it costs.",
              "already_done_turn_id": None}
         ]  # fmt: skip
-        body = {"markers": markers, "suggestions": suggestions, "statements": [], "brief": None}
+        statements = [
+            {"verdict": rng.choice(["correct", "correct", "inaccurate", "missed_opportunity"]), "why": "by the page",
+             "turn_id": rng.randint(1, 60), "start_ms": 1000, "quote": "the a we run", "knowledge_id": knowledge_id}
+            for knowledge_id in rng.sample(passages, 4)
+            if rubric.dimension == "product_knowledge"
+        ]  # fmt: skip
+        body = {"markers": markers, "suggestions": suggestions, "statements": statements, "brief": None}
         found.append((rubric.dimension, rubric.rubric_version, body))
     brief = {
         "summary": "They want their nights back.",
@@ -119,7 +134,7 @@ def answers(rng: random.Random) -> list[tuple[str, str, dict[str, object]]]:
             {"objection_type": "price", "turn_id": 4, "quote": "cost", "response_turn_id": 5, "outcome": "parked"}
         ],
         "next_steps": [{"turn_id": 9, "quote": "plan", "owner": "rep", "action": "Send a plan", "due": None}],
-        "flags": [],
+        "flags": [{"kind": rng.choice(["risk", "opportunity"]), "turn_id": 7, "quote": "late", "why": "They said so."}],
         "priority": rng.choice(["low", "high"]),
         "priority_reason": "The deal is late.",
     }
@@ -127,12 +142,13 @@ def answers(rng: random.Random) -> list[tuple[str, str, dict[str, object]]]:
     return found
 
 
-def prepare(url: str) -> None:
+def prepare(url: str, monday: date) -> None:
     migrate(url)
     rng = random.Random(7)
     with psycopg.connect(url) as connection:
         publish(connection)
         connection.execute(RAW_TABLES)
+        connection.execute("select analysis.ensure_partitions(%s)", (monday,))
         with connection.cursor() as cursor:
             cursor.executemany(
                 "insert into benchmark.transcripts values (%s, %s)",
@@ -148,11 +164,11 @@ def prepare(url: str) -> None:
             )
 
 
-def add_calls(url: str, first: int, last: int) -> None:
+def add_calls(url: str, monday: date, first: int, last: int) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         with connection.transaction():
             for statement in ROWS.split(";\n\n"):
-                connection.execute(statement, {"first": first, "last": last})  # type: ignore[arg-type]
+                connection.execute(statement, {"first": first, "last": last, "monday": monday})
         connection.execute("analyze")
 
 
@@ -186,6 +202,7 @@ def slowest_models(target: Path, count: int = 8) -> str:
 
 @dataclass(frozen=True)
 class Measured:
+    url: str
     calls: int
     sentences: int
     answers: int
@@ -202,8 +219,11 @@ def measure(server_url: str, calls: int, folder: Path, repeats: int) -> Measured
         connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
     url = f"postgresql://{base['user']}:{base.get('password') or 'none'}@{base['host']}:{base['port']}/{name}"
     started = time.perf_counter()
-    prepare(url)
-    add_calls(url, 0, calls - 1)
+    # the last of the added weeks is the running one
+    today = datetime.now(UTC).date()
+    monday = today - timedelta(days=today.weekday(), weeks=calls // WEEK + repeats - 1)
+    prepare(url, monday)
+    add_calls(url, monday, 0, calls - 1)
     print(f"{calls:,} calls: rows written in {time.perf_counter() - started:.0f} s", flush=True)
     target = folder / name
     full_s = build(url, target)
@@ -213,7 +233,7 @@ def measure(server_url: str, calls: int, folder: Path, repeats: int) -> Measured
     weeks = []
     for repeat in range(repeats):
         first = calls + repeat * WEEK
-        add_calls(url, first, first + WEEK - 1)
+        add_calls(url, monday, first, first + WEEK - 1)
         weeks.append(build(url, target))
         print(f"{calls:,} calls: one more week {weeks[-1]:.1f} s ({slowest_models(target)})", flush=True)
     with psycopg.connect(url) as connection:
@@ -224,7 +244,7 @@ def measure(server_url: str, calls: int, folder: Path, repeats: int) -> Measured
                 (select count(*) from intermediate.int_answers_counted)
             """
         ).fetchone() or (0, 0)
-    return Measured(calls, sentences, answered, full_s, unchanged_s, min(weeks))
+    return Measured(url, calls, sentences, answered, full_s, unchanged_s, min(weeks))
 
 
 def main() -> None:
@@ -233,23 +253,26 @@ def main() -> None:
     parser.add_argument("--small", type=int, default=1_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--server", help="URL of a Postgres where databases may be made")
+    parser.add_argument("--keep", type=Path, help="folder of a Postgres that is left running")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="warehouse_benchmark_") as name:
-        folder = Path(name)
-        server = None if options.server else postgres.start(folder / "postgres")
-        server_url = options.server or (server.url() if server else "")
-        try:
-            small = measure(server_url, options.small, folder, options.repeats)
-            large = measure(server_url, options.calls, folder, options.repeats)
-        finally:
-            if server:
-                postgres.stop(folder / "postgres")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="warehouse_benchmark_")))
+        server_url = options.server
+        if not server_url:
+            cluster = options.keep or folder / "postgres"
+            server_url = postgres.start(cluster).url()
+            if not options.keep:
+                stack.callback(postgres.stop, cluster)
+        small = measure(server_url, options.small, folder, options.repeats)
+        large = measure(server_url, options.calls, folder, options.repeats)
     for found in (small, large):
         print(
             f"{found.calls:,} calls, {found.sentences:,} sentences, {found.answers:,} answers: "
             f"full {found.full_s:.1f} s, nothing new {found.unchanged_s:.1f} s, one more week {found.week_s:.1f} s"
         )
     print(f"one more week costs {large.week_s / small.week_s:.2f} times as much in the large warehouse as in the small")
+    if options.keep or options.server:
+        print(f"kept: {large.url}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
--- Calls :first to :last of the benchmark, a hundred a week, written as the loader and the analysis engine write them.
+-- Calls :first to :last of the benchmark, a hundred a week from Monday :monday on, written as the loader and the analysis
+-- engine write them.
 -- Transcripts and answers come from a few hundred templates: the build reads every sentence of every call all the same.
 with numbered as (
     select
         n,
         'call-' || n as call_id,
         'rep-' || (n %% 50) as rep_id,
-        (timestamptz '2022-01-03 09:00+00' + make_interval(days => 7 * (n / 100) + n %% 5, mins => n %% 400)) as started_at
+        (
+            (%(monday)s::date + time '09:00') at time zone 'UTC'
+            + make_interval(days => 7 * (n / 100) + n %% 5, mins => n %% 400)
+        ) as started_at
     from generate_series(%(first)s::integer, %(last)s::integer) as n
 )
 insert into raw_gong.calls (
@@ -114,3 +118,22 @@ select
 from generate_series(%(first)s::integer, %(last)s::integer) as n
 inner join raw_gong.calls on calls.id = 'call-' || n
 inner join benchmark.answers as templates on templates.template = n %% 200;
+
+insert into ops.reviews (
+    review_id, week_start, kind, recipient_id, version, subject, markdown, html, slack_blocks, rendered_at
+)
+select distinct on (week_start, recipient_id)
+    md5(weeks.week_start || calls.primary_user_id),
+    weeks.week_start,
+    'rep',
+    calls.primary_user_id as recipient_id,
+    'v1',
+    'Your week',
+    repeat('What works, what to tighten, one exercise. ', 40),
+    repeat('<p>What works, what to tighten, one exercise.</p>', 40),
+    '[]'::jsonb,
+    calls.started + interval '7 days'
+from generate_series(%(first)s::integer, %(last)s::integer) as n
+inner join raw_gong.calls on calls.id = 'call-' || n
+cross join lateral (select date_trunc('week', calls.started at time zone 'UTC')::date as week_start) as weeks
+on conflict do nothing;
