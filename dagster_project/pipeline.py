@@ -13,6 +13,7 @@ import dagster as dg
 
 from dagster_project.definitions import defs
 from dagster_project.defs.ingest.assets import IS_PARTIAL
+from dagster_project.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ storage:
       env: DAGSTER_PG_URL
 python_logs:
   managed_python_loggers: [dagster_project, dlt_pipelines, knowledge]
-  python_log_level: INFO
+  python_log_level: {log_level}
 run_coordinator:
   module: dagster.core.run_coordinator
   class: QueuedRunCoordinator
@@ -66,7 +67,7 @@ def prepare_instance(home: Path) -> None:
     """Write Dagster's instance file; its storage is the warehouse's own Postgres, in schema `dagster`."""
     folder = home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "dagster.yaml").write_text(INSTANCE_CONFIG)
+    (folder / "dagster.yaml").write_text(INSTANCE_CONFIG.format(log_level=Settings().log_level))
 
 
 def run_pipeline(*, weeks: Sequence[date], run_config: dict[str, Any] | None = None, log: Path) -> PipelineRun:

@@ -1,6 +1,5 @@
 """Where the project lives, what database it uses, and the environment its child processes get."""
 
-import logging
 import os
 from pathlib import Path
 from typing import Annotated
@@ -8,9 +7,10 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsp
 
 from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from dagster_project.database.building import BUILDER
+from dlt_pipelines.logs import LogSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -23,14 +23,13 @@ QUIET = {
 }
 
 
-class Settings(BaseSettings):
+class Settings(LogSettings):
     """The settings shared by all parts; each part's own stand in its folder. Read from the environment and `.env`."""
 
     model_config = SettingsConfigDict(env_file=ROOT / ".env", extra="ignore", env_ignore_empty=True)
 
     database_url: str | None = None
     home: Annotated[Path, NoDecode, Field(alias="CALL_COACH_HOME")] = ROOT / ".call_coach"
-    log_level: str = "INFO"
 
     @field_validator("database_url")
     @classmethod
@@ -38,13 +37,6 @@ class Settings(BaseSettings):
         if value is not None and not value.startswith(("postgresql://", "postgres://")):
             raise ValueError("it must look like postgresql://user:password@host:5432/database")
         return value
-
-    @field_validator("log_level")
-    @classmethod
-    def _is_a_level(cls, value: str) -> str:
-        if value.upper() not in logging.getLevelNamesMapping():
-            raise ValueError("it must be DEBUG, INFO, WARNING or ERROR")
-        return value.upper()
 
     @property
     def home_folder(self) -> Path:

@@ -8,9 +8,9 @@ import asyncio
 import difflib
 import gc
 import logging
-import os
 import sys
 import time
+import uuid
 from collections.abc import Sequence
 from importlib.metadata import version
 from threading import Thread
@@ -23,7 +23,9 @@ from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.server.middleware.rate_limiting import RateLimitingMiddleware
 from fastmcp.tools.base import ToolResult
 from pydantic import ValidationError as PydanticValidationError
+from structlog.contextvars import bound_contextvars
 
+from streamlit_app.logs import LogSettings, write_logs
 from streamlit_app.mcp_guides import DATA_NOT_INSTRUCTIONS, register_guides
 from streamlit_app.mcp_identity import Identity, verifier_from
 from streamlit_app.mcp_tools.registry import register
@@ -81,6 +83,10 @@ class Audit(Middleware):
         self._surface = surface
 
     async def _recorded(self, context: MiddlewareContext[Any], call_next: CallNext[Any, Any], action: str) -> Any:
+        with bound_contextvars(request_id=uuid.uuid4().hex, action=action):
+            return await self._timed(context, call_next, action)
+
+    async def _timed(self, context: MiddlewareContext[Any], call_next: CallNext[Any, Any], action: str) -> Any:
         started = time.perf_counter()
         outcome, row_count = "ok", None
         try:
@@ -93,6 +99,7 @@ class Audit(Middleware):
             raise
         finally:
             latency_ms = round((time.perf_counter() - started) * 1000)
+            logger.info("answered: %s, %s rows, %s ms", outcome, row_count, latency_ms)
             arguments = getattr(context.message, "arguments", None) or {}
             await to_thread.run_sync(
                 lambda: audit(
@@ -217,7 +224,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve until stopped; 2 when the configuration would let the wrong people in."""
     arguments = _arguments(argv)
     # standard output belongs to the protocol
-    logging.basicConfig(stream=sys.stderr, level=os.environ.get("LOG_LEVEL", "WARNING").upper())
+    write_logs(LogSettings())
     settings = Settings()
     problems = start_up_check(settings, is_http=arguments.http)
     if arguments.http and not settings.has_tokens and arguments.host not in (LOOPBACK, "localhost", "::1"):

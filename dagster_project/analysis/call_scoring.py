@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
+from structlog.contextvars import bound_contextvars
+
 from dagster_project.analysis.asking import Asker
 from dagster_project.analysis.chunk_texts import ChunkText, halves_of
 from dagster_project.analysis.claude import ErrorKind, RequestError
@@ -63,12 +65,17 @@ class CallScoring:
 
     async def answer(self, subject: Subject, report: DimensionReport) -> None:
         """Raises RequestError when there is no answer; everything that was paid for is in the ledger by then."""
+        with bound_contextvars(call_id=subject.call_id, dimension=subject.dimension):
+            await self._answer(subject, report)
+
+    async def _answer(self, subject: Subject, report: DimensionReport) -> None:
         async with self._holding(subject.result_key):
             cached, outcome = await self._look_up(subject.result_key)
             if cached is not None:
                 await self._store.serve(subject, cached)
                 report.saved_usd += cached.cost_usd
                 report.cache_hits += 1
+                logger.debug("answered from the cache")
                 return
             costs: list[Decimal] = []
             parts = []
@@ -85,6 +92,7 @@ class CallScoring:
                 cost=sum(costs, Decimal(0)),
                 model=parts[0][1],
             )
+            logger.debug("scored")
 
     @asynccontextmanager
     async def _holding(self, key: str) -> AsyncIterator[None]:

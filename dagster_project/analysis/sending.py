@@ -1,10 +1,13 @@
 """One attempt at one question: in a slot, within the budgets, with a ledger row opened before anything is sent."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal
+
+from structlog.contextvars import bound_contextvars
 
 from dagster_project.analysis.chunk_texts import ChunkText
 from dagster_project.analysis.claude import STOPS_THE_RUN, Attempt, ClaudeClient, ErrorKind, RequestError, Usage
@@ -18,6 +21,8 @@ from dagster_project.analysis.scheduling import FOLLOWER, LEADER, Brakes, CallBu
 from dagster_project.analysis.schema import Answer
 from dagster_project.analysis.scoring import parse_answer
 from dagster_project.analysis.tokens import claude_tokens
+
+logger = logging.getLogger(__name__)
 
 AttemptKind = Literal["live", "repair"]
 
@@ -220,6 +225,8 @@ class Sender:
             error_kind=failure.kind if failure else None,
             error=str(failure) if failure else None,
         )
+        with bound_contextvars(request_id=opened[0], api_request_id=attempt.api_request_id):
+            logger.debug("asked: %s, %s ms, $%s", failure.kind if failure else "answered", attempt.latency_ms, cost)
         if failure is not None or answer is None:
             raise BilledError(failure or RequestError(ErrorKind.MALFORMED, "no answer"), cost)
         return Answered(answer=answer, model=attempt.model, cost=cost)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from dagster_project.settings import Settings, apply, process_environment
+from dlt_pipelines.logs import without_secrets, write_logs
 
 # bound to this stream for good: while tools run, `sys.stdout` is redirected into a log file
 console = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 110)
@@ -36,12 +37,16 @@ class Progress(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         style = "yellow" if record.levelno >= logging.WARNING else "dim"
         console.print(
-            f"[dim]{time.monotonic() - self.started:5.0f} s[/dim]  [{style}]{escape(record.getMessage())}[/{style}]"
+            f"[dim]{time.monotonic() - self.started:5.0f} s[/dim]  "
+            f"[{style}]{escape(without_secrets(record.getMessage()))}[/{style}]"
         )
 
 
 def show_progress(settings: Settings) -> None:
-    """Send the log lines of our packages to the terminal."""
+    """Send the log lines of our packages to the terminal; as JSON they go to standard error, beside the results."""
+    if settings.log_format == "json":
+        write_logs(settings)
+        return
     handler = Progress()
     for name in ("dagster_project", "dlt_pipelines", "knowledge"):
         parent = logging.getLogger(name)

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from psycopg.rows import dict_row
+from structlog.contextvars import bound_contextvars
 
 from dagster_project.intake.outcomes import CallState, Outcome, call_states, outcome_of
 from dagster_project.intake.queue import (
@@ -61,7 +62,7 @@ def _unpack_some(connection: Connection) -> int:
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(
             """
-            select inbox_id, endpoint, body, body_sha256
+            select inbox_id, endpoint, event_key, body, body_sha256
             from ops.webhook_inbox
             where status = 'received' and call_id is null
             order by inbox_id
@@ -77,6 +78,8 @@ def _unpack_some(connection: Connection) -> int:
             park(connection, INBOX, [row["inbox_id"]], reason=str(error))
             continue
         _keep_hint(connection, row["inbox_id"], hint)
+        with bound_contextvars(event_key=row["event_key"], call_id=hint.call_id):
+            logger.info("event %s names its call", row["inbox_id"])
         if hint.is_test:
             complete(connection, INBOX, [row["inbox_id"]], reason="a test of the webhook rule: nothing is loaded")
         elif original := _same_bytes_before(connection, row):
@@ -188,6 +191,9 @@ def _take_batch(connection: Connection, week: date, rows: Sequence[dict[str, Any
     keys = [row["inbox_id"] for row in taken]
     claim_id = take(connection, INBOX, keys)
     connection.execute("update ops.webhook_inbox set batch_week = %s where claim_id = %s", (week, claim_id))
+    with bound_contextvars(claim_id=claim_id):
+        for row in taken:
+            logger.info("event %s goes to the run of week %s: call %s", row["inbox_id"], week, row["call_id"])
     return Batch(claim_id=claim_id, week_start=week, call_ids=tuple(call_ids), event_ids=tuple(keys))
 
 

@@ -4,7 +4,6 @@ Exit codes: 0 everything loaded, 1 something failed, 2 wrong settings, 3 partial
 """
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 from dlt_pipelines.errors import ApiError, LoadFailedError, wrong_settings
 from dlt_pipelines.gong.settings import GongSettings
 from dlt_pipelines.gong.source import STREAMS, load
+from dlt_pipelines.logs import LogSettings, write_logs
 
 LOADED, FAILED, MISCONFIGURED, PARTIAL = 0, 1, 2, 3
 
@@ -32,9 +32,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--call", dest="calls", action="append", metavar="ID", help="only this call; may be repeated")
     parser.add_argument("--streams", nargs="+", choices=STREAMS, metavar="STREAM", help=f"of {', '.join(STREAMS)}")
     options = parser.parse_args(arguments)
-    logging.basicConfig(
-        level=os.environ.get("LOG_LEVEL", "WARNING"), format="%(levelname)s %(message)s", stream=sys.stderr
-    )
     if not options.database_url:
         sys.stderr.write("DATABASE_URL is not set: give the Postgres to load into\n")
         return MISCONFIGURED
@@ -43,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return MISCONFIGURED
     window = (options.begin, options.end or datetime.now(UTC)) if options.begin else None
     try:
+        write_logs(LogSettings(log_level=os.environ.get("LOG_LEVEL") or "WARNING"))
         report = load(
             database_url=options.database_url,
             settings=GongSettings(),

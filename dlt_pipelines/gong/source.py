@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 DATASET = "raw_gong"
 STREAMS = tuple(table.name for table in tables.TABLES)
 DATABASE_ATTEMPTS = 3
+IDS_IN_A_LINE = 20
 
 
 def load(
@@ -66,6 +67,8 @@ def load(
         window = (_aware(window[0]), _aware(window[1]))
         if window[0] >= window[1]:
             raise ValueError(f"the window ends ({window[1]}) before it starts ({window[0]})")
+    if call_ids is not None:
+        logger.info("asking Gong for %s calls by id: %s", len(call_ids), ", ".join(call_ids[:IDS_IN_A_LINE]))
     # a wrong DATABASE_URL fails at once, only a connection that worked before is waited for
     destination.connect(database_url).close()
     attempt = 0

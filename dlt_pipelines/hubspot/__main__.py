@@ -4,7 +4,6 @@ Exit codes: 0 everything loaded, 1 something failed, 2 wrong settings, 3 partial
 """
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 from dlt_pipelines.errors import ApiError, LoadFailedError, wrong_settings
 from dlt_pipelines.hubspot.settings import HubSpotSettings
 from dlt_pipelines.hubspot.source import STREAMS, load
+from dlt_pipelines.logs import LogSettings, write_logs
 
 LOADED, FAILED, MISCONFIGURED, PARTIAL = 0, 1, 2, 3
 
@@ -28,11 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--mode", choices=("incremental", "full"), default="incremental")
     parser.add_argument("--streams", nargs="+", choices=STREAMS, metavar="STREAM", help=f"of {', '.join(STREAMS)}")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=os.environ.get("LOG_LEVEL", "WARNING"), format="%(levelname)s %(message)s")
     if not options.database_url:
         sys.stderr.write("DATABASE_URL is not set: give the Postgres to load into\n")
         return MISCONFIGURED
     try:
+        write_logs(LogSettings(log_level=os.environ.get("LOG_LEVEL") or "WARNING"))
         report = load(
             database_url=options.database_url,
             settings=HubSpotSettings(),

@@ -7,6 +7,7 @@ import sys
 
 from pydantic import ValidationError
 
+from dlt_pipelines.logs import LogSettings, write_logs
 from dlt_pipelines.webhooks.receiver import build_app
 from dlt_pipelines.webhooks.server import serve
 from dlt_pipelines.webhooks.settings import WebhookSettings
@@ -18,14 +19,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m dlt_pipelines.webhooks", description=__doc__)
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free port")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # our own line says once that Postgres is away; the pool would repeat it at every attempt
-    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     try:
+        write_logs(LogSettings())
         settings = WebhookSettings()
     except ValidationError as error:
         sys.stderr.write("\n".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()) + "\n")
         return WRONG_SETTING
+    # our own line says once that Postgres is away; the pool would repeat it at every attempt
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     if not settings.database_url:
         sys.stderr.write("DATABASE_URL is not set: the receiver has nowhere to keep events.\n")
         return WRONG_SETTING

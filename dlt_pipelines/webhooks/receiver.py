@@ -8,6 +8,7 @@ GET  /healthz /readyz /metrics /openapi.json
 import asyncio
 import logging
 import time
+import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from structlog.contextvars import bound_contextvars
 
 from dlt_pipelines.webhooks.metrics import Metrics
 from dlt_pipelines.webhooks.settings import WebhookSettings
@@ -57,6 +59,10 @@ class Receiver:
 
     async def deliver(self, request: Request) -> Response:
         """Take one delivery: 202 when it is stored, 200 when it had been, else an error that says what to do."""
+        with bound_contextvars(request_id=uuid.uuid4().hex):
+            return await self._deliver(request)
+
+    async def _deliver(self, request: Request) -> Response:
         started = time.perf_counter()
         scheme = ""
         try:
@@ -82,6 +88,8 @@ class Receiver:
             self.metrics.observe(outcome="disconnected", seconds=time.perf_counter() - started)
             return Response(status_code=400)
         outcome = "received" if is_new else "duplicate"
+        with bound_contextvars(event_key=verified.event_key):
+            logger.info("delivery %s", outcome)
         self.metrics.observe(outcome=outcome, scheme=scheme, seconds=time.perf_counter() - started)
         return JSONResponse({"status": outcome}, status_code=202 if is_new else 200)
 
