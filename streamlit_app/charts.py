@@ -1,6 +1,7 @@
 """Charts as pure functions of rows; colours come from the theme, so light and dark both work."""
 
 from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
 from typing import Any
 
 import altair as alt
@@ -10,10 +11,11 @@ from streamlit_app.queries.calls import Turn
 from streamlit_app.queries.follow_ups import TalkShare
 from streamlit_app.queries.metrics import DIMENSION_TITLES, DIMENSIONS
 from streamlit_app.queries.moments import Moment
-from streamlit_app.queries.scores import ScoredCall, TrendWeek
+from streamlit_app.queries.scores import DimensionWeek, ScoredCall, TrendWeek
 
 Chart = alt.LayerChart | alt.FacetChart
 SCORE_DOMAIN = [0, 100]
+SPARK_HEIGHT = 56
 CHART_HEIGHT = 210
 
 
@@ -23,11 +25,34 @@ def frame_of(rows: Iterable[Any]) -> pd.DataFrame:
     return pd.DataFrame([vars(row) for row in listed]) if listed else pd.DataFrame()
 
 
-def _score_axis(field: str, title: str | None = "Score") -> alt.Y:
+def _names_axis(width: int) -> alt.Axis:
+    """Names beside their marks, each at its own height, in a column as wide in every chart of a page."""
+    return alt.Axis(labelLimit=width, minExtent=width, maxExtent=width, labelFlush=False, labelBound=False, grid=False)
+
+
+def sparkline(weeks: Sequence[DimensionWeek]) -> Chart | None:
+    """Weekly means on the whole scale: stretched to its own range, every line would look like a drama."""
+    frame = frame_of(week for week in weeks if week.mean_score is not None)
+    if len(frame) < 2:
+        return None
+    x = alt.X("week_start:T", axis=None)
+    y = alt.Y("mean_score:Q", axis=None, scale=alt.Scale(domain=SCORE_DOMAIN, nice=False))
+    tooltip = [
+        alt.Tooltip("week_start:T", title="Week of", format="%-d %b %Y"),
+        alt.Tooltip("mean_score:Q", title="Mean", format=".0f"),
+        alt.Tooltip("n_calls:Q", title="Calls"),
+    ]
+    base = alt.Chart(frame).encode(x=x, y=y, tooltip=tooltip)
+    return alt.layer(
+        base.mark_line(strokeWidth=2, opacity=0.8), base.mark_point(filled=True, size=14, opacity=0.8)
+    ).properties(height=SPARK_HEIGHT)
+
+
+def _score_axis(field: str) -> alt.Y:
     return alt.Y(
         field,
         type="quantitative",
-        title=title,
+        title=None,
         scale=alt.Scale(domain=SCORE_DOMAIN, nice=False),
         axis=alt.Axis(values=[0, 25, 50, 75, 100], grid=True),
     )
@@ -97,7 +122,7 @@ def score_range(
         return None
     frame = frame[frame[value].notna()]
     order = alt.EncodingSortField(field=value, order="descending")
-    y = alt.Y(f"{label}:N", sort=order, title=None, axis=alt.Axis(labelLimit=160))
+    y = alt.Y(f"{label}:N", sort=order, title=None, axis=_names_axis(120))
     x_scale = alt.Scale(domain=SCORE_DOMAIN, nice=False)
     x_axis = alt.Axis(values=[0, 25, 50, 75, 100])
     base = alt.Chart(frame)
@@ -110,16 +135,16 @@ def score_range(
     ]
     layers = [
         base.mark_rule(strokeWidth=6, opacity=0.25).encode(
-            y=y, x=alt.X(f"{low}:Q", scale=x_scale, axis=x_axis, title="Score"), x2=f"{high}:Q", tooltip=tooltip
+            y=y, x=alt.X(f"{low}:Q", scale=x_scale, axis=x_axis, title=None), x2=f"{high}:Q", tooltip=tooltip
         ),
         base.mark_point(filled=True, size=90, opacity=1).encode(
-            y=y, x=alt.X(f"{value}:Q", scale=x_scale, axis=x_axis, title="Score"), tooltip=tooltip
+            y=y, x=alt.X(f"{value}:Q", scale=x_scale, axis=x_axis, title=None), tooltip=tooltip
         ),
     ]
     if middle is not None:
         rule = alt.Chart(pd.DataFrame({"middle": [middle]})).mark_rule(strokeDash=[4, 3], opacity=0.7)
-        layers.insert(0, rule.encode(x=alt.X("middle:Q", scale=x_scale, axis=x_axis, title="Score")))
-    return alt.layer(*layers).properties(height=32 * len(frame) + 70)
+        layers.insert(0, rule.encode(x=alt.X("middle:Q", scale=x_scale, axis=x_axis, title=None)))
+    return alt.layer(*layers).properties(height=32 * len(frame) + 30)
 
 
 def dimension_order(frame: pd.DataFrame) -> pd.DataFrame:
@@ -145,10 +170,8 @@ def talk_strip(turns: Sequence[Turn], moments: Sequence[Moment], *, speaker_name
     marks = frame_of(moments)
     lanes = [*(["Moments"] if not marks.empty else []), *dict.fromkeys(frame["speaker"])]
     sides = ["rep", "customer", "team", "unknown"]
-    y = alt.Y(
-        "speaker:N", sort=lanes, scale=alt.Scale(domain=lanes), title=None, axis=alt.Axis(labelLimit=110, grid=False)
-    )
-    x_axis = alt.Axis(title="Minutes into the call", grid=True, tickMinStep=1, tickCount=8)
+    y = alt.Y("speaker:N", sort=lanes, scale=alt.Scale(domain=lanes), title=None, axis=_names_axis(80))
+    x_axis = alt.Axis(title="minutes", grid=True, tickMinStep=1, tickCount=8)
     bars = (
         alt.Chart(frame)
         .mark_bar(height=16, cornerRadius=2)
@@ -185,13 +208,18 @@ def talk_strip(turns: Sequence[Turn], moments: Sequence[Moment], *, speaker_name
                 tooltip=[alt.Tooltip("kind:N", title="Moment"), alt.Tooltip("excerpt:N", title="Quote")],
             )
         )
-    return alt.layer(*layers).properties(height=34 * len(lanes) + 95)
+    return alt.layer(*layers).properties(height=28 * len(lanes) + 75)
 
 
 def heatmap(frame: pd.DataFrame, *, min_n: int) -> alt.LayerChart | alt.FacetChart:
-    """Criteria by rep; a cell without a number had too few calls."""
-    y = alt.Y("criterion:N", title=None, sort=None, axis=alt.Axis(labelLimit=220))
-    x = alt.X("rep_name:N", title=None, axis=alt.Axis(labelAngle=-45, labelLimit=110, labelOverlap=False, orient="top"))
+    """Criteria by rep in the order of the rows; a cell without a number had too few calls."""
+    y = alt.Y("criterion:N", title=None, sort=None, axis=_names_axis(210))
+    x = alt.X(
+        "rep_name:N",
+        title=None,
+        sort=None,
+        axis=alt.Axis(labelAngle=-45, labelLimit=110, labelOverlap=False, orient="top"),
+    )
     tooltip = [
         alt.Tooltip("rep_name:N", title="Rep"),
         alt.Tooltip("criterion:N", title="Criterion"),
@@ -229,7 +257,7 @@ def heatmap(frame: pd.DataFrame, *, min_n: int) -> alt.LayerChart | alt.FacetCha
 def paired_levels(frame: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     """Levels of two calls on one line per criterion."""
     known = frame[frame["level"].notna()]
-    y = alt.Y("criterion:N", title=None, sort=None, axis=alt.Axis(labelLimit=230))
+    y = alt.Y("criterion:N", title=None, sort=None, axis=_names_axis(210))
     x = alt.X(
         "level:Q",
         title="Level",
@@ -243,18 +271,22 @@ def paired_levels(frame: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     second = alt.Chart(known[known["call"] == "second"]).mark_point(filled=False, size=190, strokeWidth=2.2)
     return alt.layer(
         line, first.encode(x=x, y=y, tooltip=tooltip), second.encode(x=x, y=y, tooltip=tooltip)
-    ).properties(height=30 * known["criterion"].nunique() + 70)
+    ).properties(height=30 * known["criterion"].nunique() + 40)
 
 
-def cost_by_day(frame: pd.DataFrame) -> alt.Chart:
-    """Dollars per day, sandbox and paid apart."""
+def cost_by_day(frame: pd.DataFrame, *, since: date, until: date) -> alt.Chart:
+    """Dollars per day over the whole window, sandbox and paid apart."""
+    window = alt.Scale(domain=[since.isoformat(), (until + timedelta(days=1)).isoformat()])
     shown = frame.assign(kind=frame["is_sandbox"].map({True: "sandbox", False: "paid"}))
     return (
         alt.Chart(shown)
         .mark_bar(cornerRadius=2)
         .encode(
             x=alt.X(
-                "yearmonthdate(group):T", title=None, axis=alt.Axis(format="%-d %b", labelOverlap=True, grid=False)
+                "yearmonthdate(group):T",
+                title=None,
+                scale=window,
+                axis=alt.Axis(format="%-d %b", labelOverlap=True, grid=False),
             ),
             y=alt.Y("cost_usd:Q", title="Dollars", axis=alt.Axis(format="$.2f")),
             color=alt.Color("kind:N", legend=alt.Legend(title=None, orient="bottom")),
@@ -308,7 +340,7 @@ def talk_bands(shares: Sequence[TalkShare]) -> Chart | None:
         f"{name.replace('_', ' ').capitalize()} (n {n})"
         for name, n in zip(frame["call_type"], frame["n_calls"], strict=True)
     ]
-    y = alt.Y("type:N", title=None, sort=None, axis=alt.Axis(labelLimit=170))
+    y = alt.Y("type:N", title=None, sort=None, axis=_names_axis(140))
     scale = alt.Scale(domain=[0, 1], nice=False)
     axis = alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1])
     tooltip = [
@@ -322,12 +354,12 @@ def talk_bands(shares: Sequence[TalkShare]) -> Chart | None:
     base = alt.Chart(frame)
     return alt.layer(
         base.mark_bar(height=14, opacity=0.22, cornerRadius=3).encode(
-            y=y, x=alt.X("low:Q", scale=scale, axis=axis, title="Talk ratio"), x2="high:Q", tooltip=tooltip
+            y=y, x=alt.X("low:Q", scale=scale, axis=axis, title=None), x2="high:Q", tooltip=tooltip
         ),
         base.mark_tick(thickness=2, size=18, opacity=0.7).encode(
-            y=y, x=alt.X("everyones_talk_ratio:Q", scale=scale, axis=axis, title="Talk ratio"), tooltip=tooltip
+            y=y, x=alt.X("everyones_talk_ratio:Q", scale=scale, axis=axis, title=None), tooltip=tooltip
         ),
         base.mark_point(filled=True, size=90, opacity=1).encode(
-            y=y, x=alt.X("talk_ratio:Q", scale=scale, axis=axis, title="Talk ratio"), tooltip=tooltip
+            y=y, x=alt.X("talk_ratio:Q", scale=scale, axis=axis, title=None), tooltip=tooltip
         ),
-    ).properties(height=34 * len(frame) + 70)
+    ).properties(height=34 * len(frame) + 30)

@@ -1,8 +1,8 @@
-"""What every page has in common: its head, its words for numbers and times, and its state in the URL."""
+"""What every page has in common: its head, its words for numbers and times, its links and its rows as CSV."""
 
 import html
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any, Literal, TypeVar
 
@@ -12,7 +12,7 @@ import streamlit as st
 from streamlit_app.cached import ask, current_viewer
 from streamlit_app.queries.freshness import Freshness, freshness
 from streamlit_app.queries.metrics import DIMENSION_TITLES
-from streamlit_app.texts import visible
+from streamlit_app.texts import excerpt, visible
 
 Option = TypeVar("Option")
 
@@ -20,7 +20,7 @@ SANDBOX_HELP = (
     "These scores were made by the offline stand-in that takes Claude's place in the demo. "
     "They show how the product works and say nothing about anyone's skill."
 )
-FLAG_TEXTS = {"True": "on", "False": "off"}
+CONTEXT_CHARACTERS = 240
 DISCLAIMER = "Scores are for coaching, not for pay or dismissal."
 
 # Streamlit's Markdown gives these a meaning; what people said must stay what they said.
@@ -115,12 +115,19 @@ def stop_when_empty(rows: Any, message: str) -> None:
         st.stop()
 
 
-def csv_button(frame: pd.DataFrame, name: str, *, label: str = "Download CSV", key: str | None = None) -> None:
-    """The rows as they are shown, for a spreadsheet: formulas are defused."""
-    defused = frame.map(lambda value: f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" else value)
+def csv_button(
+    rows: pd.DataFrame | Callable[[], pd.DataFrame], name: str, *, label: str = "Download CSV", key: str | None = None
+) -> None:
+    """The rows behind a view, for a spreadsheet; made when asked for, with formulas defused."""
+
+    def as_csv() -> bytes:
+        frame = rows() if callable(rows) else rows
+        defused = frame.map(lambda value: f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" else value)
+        return defused.to_csv(index=False).encode()
+
     st.download_button(
         label,
-        defused.to_csv(index=False),
+        as_csv,
         file_name=f"{name}.csv",
         mime="text/csv",
         icon=":material/download:",
@@ -130,104 +137,31 @@ def csv_button(frame: pd.DataFrame, name: str, *, label: str = "Download CSV", k
     )
 
 
-def url_value(name: str) -> str | None:
-    """A parameter of this page's address."""
-    return st.query_params.get(name) or None
-
-
-def _write_url(name: str, key: str, to_text: dict[str, str], default: str | None) -> None:
-    chosen = st.session_state.get(key)
-    text = None if chosen is None else to_text.get(str(chosen), str(chosen))
-    if text is None or text == default:
-        st.query_params.pop(name, None)
-    else:
-        st.query_params[name] = text
-
-
-def url_choice(
-    label: str,
-    options: Sequence[str],
-    *,
-    name: str,
-    default: str | None = None,
-    format_func: Callable[[str], str] = str,
-    what: str = "value",
-    kind: Literal["select", "segments"] = "select",
-    placeholder: str = "Choose",
-    help_text: str | None = None,
-) -> str | None:
-    """A choice whose one truth is the URL: Back restores it, and a link to something unknown says so."""
-    wanted = url_value(name)
-    if wanted is not None and wanted not in options:
-        st.warning(
-            f"This link names a {what} that does not exist or that you may not see: “{plain(wanted[:80])}”. "
-            "Choose another one below.",
-            icon=":material/link_off:",
-        )
-        wanted = None
-    current = wanted if wanted is not None else default
-    # the value is part of the key, so that a changed URL makes a new widget instead of losing against the old state
-    key = f"{name}={current}"
-    arguments = (name, key, {option: option for option in options}, default)
-    if kind == "segments":
-        st.segmented_control(
-            label,
-            list(options),
-            default=current,
-            format_func=format_func,
-            key=key,
-            on_change=_write_url,
-            args=arguments,
-            help=help_text,
-            required=default is not None,
-        )
-    else:
-        st.selectbox(
-            label,
-            list(options),
-            index=options.index(current) if current in options else None,
-            format_func=format_func,
-            key=key,
-            on_change=_write_url,
-            args=arguments,
-            placeholder=placeholder,
-            help=help_text,
-        )
-    return current
-
-
-def url_text(label: str, *, name: str, placeholder: str = "", help_text: str | None = None) -> str | None:
-    """A text whose one truth is the URL."""
-    current = url_value(name) or ""
-    key = f"{name}={current}"
-    st.text_input(
-        label,
-        value=current,
-        key=key,
-        on_change=_write_url,
-        args=(name, key, {}, ""),
-        placeholder=placeholder,
-        max_chars=400,
-        help=help_text,
-    )
-    return current.strip() or None
-
-
-def url_flag(label: str, *, name: str, help_text: str | None = None) -> bool:
-    """A switch whose one truth is the URL."""
-    current = url_value(name) == "on"
-    key = f"{name}={current}"
-    st.toggle(label, value=current, key=key, on_change=_write_url, args=(name, key, FLAG_TEXTS, "off"), help=help_text)
-    return current
+def said_before(text: str | None) -> None:
+    """What the customer had said when a moment came that could have gone better."""
+    if text:
+        st.caption(f":material/person: Customer before: “{plain(excerpt(text, CONTEXT_CHARACTERS))}”")
 
 
 def link_to_rep(rep_id: str, label: str, **extra: str) -> None:
-    st.page_link("app_pages/rep.py", label=label, query_params={"rep": rep_id, **extra})
+    st.page_link(
+        "app_pages/rep.py",
+        label=label,
+        icon=":material/chevron_right:",
+        icon_position="right",
+        query_params={"rep": rep_id, **extra},
+    )
 
 
 def link_to_call(call_id: str, label: str, *, moment: str | None = None, icon: str | None = None) -> None:
-    parameters = {"call": call_id} | ({"moment": moment} if moment else {})
-    st.page_link("app_pages/call.py", label=label, icon=icon, query_params=parameters)
+    """A call, or one moment of it."""
+    st.page_link(
+        "app_pages/call.py",
+        label=label,
+        icon=icon or ":material/chevron_right:",
+        icon_position="left" if icon else "right",
+        query_params={"call": call_id} | ({"moment": moment} if moment else {}),
+    )
 
 
 def viewer_line() -> str:

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
+from streamlit_app.address import url_choice
 from streamlit_app.cached import ask
-from streamlit_app.chrome import dimension_title, url_choice
+from streamlit_app.chrome import dimension_title
 from streamlit_app.queries.metrics import DIMENSIONS
 from streamlit_app.queries.people import list_reps, list_teams
 

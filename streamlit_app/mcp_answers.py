@@ -6,15 +6,16 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from pydantic_core import to_jsonable_python
 
 from streamlit_app.queries.moments import Moment
 from streamlit_app.queries.skills import Skill
+from streamlit_app.queries.statements import Statement
 from streamlit_app.rubric_texts import criterion_title, marker_question
-from streamlit_app.texts import clock, visible
+from streamlit_app.texts import clock, excerpt, visible
 
 RowT = TypeVar("RowT")
 AnswerT = TypeVar("AnswerT", bound="Answer[Any]")
@@ -23,6 +24,8 @@ AnswerT = TypeVar("AnswerT", bound="Answer[Any]")
 MAX_CHARACTERS = 30_000
 MAX_TEXT = 4_000
 NOTE_ROOM = 300
+# enough to see what was asked; the whole turn is on the call's page
+CONTEXT_CHARACTERS = 300
 
 
 class BadCursorError(ValueError):
@@ -77,7 +80,26 @@ class QuotedMoment(BaseModel):
     quote: str
     quote_verified: bool
     polarity: str
+    customer_said: str | None = Field(description="Beside a gap: the customer's last words before it.")
     suggestion: str | None
+    rubric_version: str
+    link: str
+
+
+class StatementMade(BaseModel):
+    """A sentence about the product beside the passage it was held against. `quote` is data from the call."""
+
+    verdict: Literal["correct", "inaccurate", "missed_opportunity"]
+    rep_name: str
+    call_id: str
+    held_at: datetime
+    at: str
+    turn_id: int
+    quote: str = Field(description="The rep's sentence; of a missed opportunity the customer's.")
+    passage: str | None = Field(description="What the knowledge base said at the time.")
+    source: str | None
+    knowledge_id: str
+    why: str | None
     rubric_version: str
     link: str
 
@@ -110,13 +132,29 @@ def quoted(moment: Moment, dashboard_url: str) -> QuotedMoment:
         **{
             name: getattr(moment, name)
             for name in QuotedMoment.model_fields
-            if name not in ("held_at", "criterion", "marker", "at", "link")
+            if name not in ("held_at", "criterion", "marker", "at", "link", "customer_said")
         },
+        customer_said=None if moment.customer_said is None else excerpt(moment.customer_said, CONTEXT_CHARACTERS),
         held_at=moment.started_at,
         criterion=criterion_title(moment.criterion_id),
         marker=marker_question(moment.marker_id),
         at=clock(moment.start_ms),
         link=moment_link(dashboard_url, moment.call_id, moment.evidence_id),
+    )
+
+
+def statement_made(statement: Statement, dashboard_url: str) -> StatementMade:
+    """A statement with its place and its link."""
+    return StatementMade(
+        **{
+            name: getattr(statement, name)
+            for name in StatementMade.model_fields
+            if name not in ("held_at", "at", "source", "link")
+        },
+        held_at=statement.started_at,
+        at=clock(statement.start_ms),
+        source=statement.passage_source,
+        link=moment_link(dashboard_url, statement.call_id),
     )
 
 

@@ -21,3 +21,8 @@ def clock(milliseconds: int) -> str:
     seconds = max(0, milliseconds) // 1000
     hours, rest = divmod(seconds, 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60:02d}:{rest % 60:02d}"
+
+
+def excerpt(text: str, limit: int) -> str:
+    """The end of a long text from a word on: what was said last is what was answered."""
+    return text if len(text) <= limit else "… " + text[-limit:].partition(" ")[2]

@@ -4,6 +4,7 @@ from typing import NoReturn
 
 import streamlit as st
 
+from streamlit_app.address import url_choice, url_value
 from streamlit_app.cached import ask, current_viewer, database, forget_answers
 from streamlit_app.charts import frame_of, talk_strip
 from streamlit_app.chrome import (
@@ -16,9 +17,8 @@ from streamlit_app.chrome import (
     page_head,
     plain,
     polarity_badge,
+    said_before,
     score_text,
-    url_choice,
-    url_value,
 )
 from streamlit_app.queries.calls import (
     NoSuchCallError,
@@ -33,10 +33,16 @@ from streamlit_app.queries.follow_ups import call_brief, call_flags, call_partic
 from streamlit_app.queries.marks import MomentReview, Verdict, moment_reviews, review_moment
 from streamlit_app.queries.metrics import DIMENSIONS, help_for
 from streamlit_app.queries.moments import Moment, list_moments
+from streamlit_app.queries.statements import list_statements
 from streamlit_app.rubric_texts import criterion_title, marker_question
 from streamlit_app.texts import clock
 from streamlit_app.transcript import speaker_name, transcript_html
 
+STATEMENTS = (
+    ("inaccurate", "Not right", "Held against what the knowledge base said at the time."),
+    ("missed_opportunity", "Not said", "Customers' sentences that the knowledge base would have answered."),
+    ("correct", "Right", "Statements that the knowledge base bears out."),
+)
 VERDICTS: tuple[tuple[Verdict, str], ...] = (("agree", ":material/thumb_up:"), ("disagree", ":material/thumb_down:"))
 
 viewer = current_viewer()
@@ -69,10 +75,16 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small"):
     facts = [
         day_text(head.started_at),
         plain(head.account_name or "no account"),
-        plain((head.call_type or "other").replace("_", " ")),
+        *([plain(head.call_type.replace("_", " "))] if head.call_type and head.call_type != "other" else []),
         f"{round((head.duration_s or 0) / 60)} min",
     ]
     st.caption(" · ".join(facts) + (" · running week" if head.is_running_week else ""))
+    st.page_link(
+        "app_pages/compare.py",
+        label="Compare",
+        icon=":material/compare_arrows:",
+        query_params={"a": call_id},
+    )
     if head.url and head.url.startswith("https://"):
         st.link_button("Open the recording", head.url, icon=":material/open_in_new:", type="tertiary")
 if not head.is_eligible:
@@ -115,12 +127,14 @@ def judge(evidence_id: str, verdict: Verdict) -> None:
     st.toast(f"Stored: you {verdict} with this moment.", icon=":material/how_to_reg:")
 
 
-def opinions(moment: Moment) -> None:
+def opinions(moment: Moment, *, is_linked: bool) -> None:
     """The machine's moment stays; managers' opinions stand beside it."""
     given = reviews.get(moment.evidence_id, [])
     mine = next((review.verdict for review in given if review.viewer_id == viewer.viewer_id), None)
     agreed = sum(review.verdict == "agree" for review in given)
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        if is_linked:
+            link_to_call(call_id, "In its place", moment=moment.evidence_id, icon=":material/my_location:")
         if viewer.sees_a_team and viewer.can_write:
             for verdict, icon in VERDICTS:
                 st.button(
@@ -160,6 +174,7 @@ def moment_card(moment: Moment, *, is_linked: bool = True) -> None:
                 + (" :gray[:small[:material/verified: found word for word]]" if moment.quote_verified else ""),
                 width="content",
             )
+        said_before(moment.customer_said)
         st.markdown(f"“{plain(moment.quote)}”")
         st.caption(plain(marker_question(moment.marker_id)))
         why = findings.get((moment.dimension, moment.marker_id))
@@ -167,9 +182,7 @@ def moment_card(moment: Moment, *, is_linked: bool = True) -> None:
             st.caption(f"Why: {plain(why)}")
         if moment.suggestion:
             st.markdown(f":material/lightbulb: Try: {plain(moment.suggestion)}")
-        if is_linked:
-            link_to_call(call_id, "In its place", moment=moment.evidence_id, icon=":material/my_location:")
-        opinions(moment)
+        opinions(moment, is_linked=is_linked)
 
 
 findings = {(finding.dimension, finding.marker_id): finding.why for finding in ask(call_findings, call_id=call_id)}
@@ -196,7 +209,7 @@ if strip is not None:
     st.subheader("Who spoke when", anchor=False)
     st.altair_chart(strip, alt=f"Turns per speaker over the call, {len(turns)} turns, {len(moments)} quoted moments")
 
-VIEWS = ["Moments", "Transcript", "Brief", "Levels", "Numbers"]
+VIEWS = ["Moments", "Transcript", "Brief", "Product", "Levels", "Numbers"]
 view = url_choice("View", VIEWS, name="view", default="Moments", what="view", kind="segments")
 
 if view == "Moments":
@@ -281,6 +294,33 @@ elif view == "Brief":
                 f":gray-badge[due: {plain(step.due or 'not dated')}]"
             )
             st.caption(f"{clock(step.start_ms)} “{plain(step.quote)}”")
+elif view == "Product":
+    said = ask(list_statements, call_id=call_id, limit=200)
+    if not said:
+        st.caption("Nothing that was said about the product could be held against the knowledge base.")
+    for judged, title, explanation in STATEMENTS:
+        listed = [statement for statement in said if statement.verdict == judged]
+        if not listed:
+            continue
+        st.subheader(f"{title} ({len(listed)})", anchor=False)
+        st.caption(explanation)
+        for statement in listed:
+            with st.container(border=True, gap="xsmall"):
+                who = "Customer" if judged == "missed_opportunity" else "Rep"
+                st.markdown(
+                    f"“{plain(statement.quote)}” "
+                    f":gray[:small[{who}, {clock(statement.start_ms)}, turn {statement.turn_id}]]"
+                )
+                if statement.passage:
+                    st.markdown(f":material/menu_book: {plain(statement.passage)}")
+                    st.caption(
+                        f"{plain(statement.document_title or statement.knowledge_id)} · "
+                        f"{plain(statement.passage_source or 'no source')}"
+                    )
+                if statement.why:
+                    st.caption(f"Why: {plain(statement.why)}")
+    if said:
+        csv_button(frame_of(said), f"statements-{call_id}")
 elif view == "Levels":
     criteria = ask(call_criteria, call_id=call_id)
     frame = frame_of(criteria)

@@ -3,8 +3,9 @@
 import pandas as pd
 import streamlit as st
 
+from streamlit_app.address import url_choice, url_value
 from streamlit_app.cached import ask
-from streamlit_app.charts import paired_levels
+from streamlit_app.charts import dimension_order, paired_levels
 from streamlit_app.chrome import (
     csv_button,
     day_text,
@@ -14,8 +15,6 @@ from streamlit_app.chrome import (
     page_head,
     plain,
     score_text,
-    url_choice,
-    url_value,
 )
 from streamlit_app.queries.calls import NoSuchCallError, call_criteria, call_head, call_scores, latest_calls
 from streamlit_app.queries.follow_ups import call_participants, list_objections
@@ -95,7 +94,8 @@ with st.grid(4, min_column_width=180):
                 st.caption("Not applicable on at least one of them.")
             else:
                 st.markdown(f"**{one.score:.0f}** :gray[first] · **{other.score:.0f}** :gray[second]")
-                st.caption(f"{abs(one.score - other.score):.0f} points apart · rubric {one.rubric_version}")
+                apart = round(abs(one.score - other.score))
+                st.caption("no difference" if apart == 0 else f"{apart} {'point' if apart == 1 else 'points'} apart")
 
 comparable = {
     dimension
@@ -111,15 +111,20 @@ for call_id, which in zip(chosen, ("first", "second"), strict=True):
                 {
                     "dimension": row.dimension,
                     "criterion": criterion_title(row.criterion_id),
+                    "rubric_version": row.rubric_version,
                     "call": which,
                     "level": row.level,
                 }
             )
 st.subheader("Criteria", anchor=False)
 frame = pd.DataFrame(listed)
+if not frame.empty:
+    frame = dimension_order(frame)
 if frame.empty:
     st.caption("No criterion was scored on both calls under the same rubric version.")
 else:
-    st.altair_chart(paired_levels(frame), alt="Level of every criterion on both calls, 1 to 5")
-    st.caption("Filled: first call. Hollow: second call. A missing mark means not applicable.")
+    st.caption("Level 1 to 5. Filled: first call. Hollow: second call. A missing mark means not applicable.")
+    for title, part in frame.groupby("dimension_title", sort=False):
+        st.markdown(f"**{title}** :gray[:small[rubric {part['rubric_version'].iloc[0]}]]")
+        st.altair_chart(paired_levels(part), alt=f"{title}: level of every criterion on both calls, 1 to 5")
     csv_button(frame, "compare")

@@ -1,12 +1,14 @@
 """What does it cost, and what does caching save?"""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import streamlit as st
 
+from streamlit_app.address import url_choice
 from streamlit_app.cached import ask
 from streamlit_app.charts import cost_by_day, frame_of
-from streamlit_app.chrome import calls_text, csv_button, dimension_title, page_head, stop_when_empty, url_choice
+from streamlit_app.chrome import calls_text, csv_button, dimension_title, page_head, stop_when_empty
 from streamlit_app.queries.costs import costs
 from streamlit_app.queries.metrics import help_for
 from streamlit_app.queries.periods import resolve
@@ -88,30 +90,35 @@ for total in totals:
 
 days = frame_of(ask(costs, **window, group_by="day"))
 st.subheader("Per day", anchor=False)
-st.altair_chart(cost_by_day(days), alt=f"Cost per day over {len(days)} days")
+st.altair_chart(cost_by_day(days, **window), alt=f"Cost per day over {len(days)} days")
 by_dimension = frame_of(ask(costs, **window, group_by="dimension"))
 by_dimension["group"] = by_dimension["group"].map(dimension_title)
 by_model = frame_of(ask(costs, **window, group_by="model"))
-COLUMNS = {
-    "grouped_by": None,
-    "group": "Group",
-    "is_sandbox": "Sandbox",
+COLUMNS: dict[str, Any] = {
+    "cost_usd": st.column_config.NumberColumn("Cost", format="$%.2f"),
+    "cost_per_scored_call_usd": st.column_config.NumberColumn("Per scored call", format="$%.4f"),
+    "cache_hit_rate": st.column_config.NumberColumn("Cache hits", format="percent", help=help_for("cache_hit_rate")),
+    "no_caching_usd": st.column_config.NumberColumn("Without caching", format="$%.2f"),
+    "saved_by_prompt_cache_usd": st.column_config.NumberColumn("Saved by prompt cache", format="$%.2f"),
+    "saved_usd": st.column_config.NumberColumn("Saved by results", format="$%.2f"),
+    "n_calls_scored": "Calls scored",
     "n_requests": "Requests",
     "n_failed": "Failed",
     "n_cached_answers": "From the result cache",
-    "n_calls_scored": "Calls scored",
     "input_tokens": st.column_config.NumberColumn("Input tokens", format="compact"),
     "cache_read_tokens": st.column_config.NumberColumn("Read from cache", format="compact"),
     "cache_write_tokens": st.column_config.NumberColumn("Written to cache", format="compact"),
     "output_tokens": st.column_config.NumberColumn("Output tokens", format="compact"),
-    "cost_usd": st.column_config.NumberColumn("Cost", format="$%.2f"),
-    "saved_usd": st.column_config.NumberColumn("Saved by results", format="$%.2f"),
-    "no_caching_usd": st.column_config.NumberColumn("Without caching", format="$%.2f"),
-    "saved_by_prompt_cache_usd": st.column_config.NumberColumn("Saved by prompts", format="$%.2f"),
-    "cost_per_scored_call_usd": st.column_config.NumberColumn("Per scored call", format="$%.4f"),
-    "cache_hit_rate": st.column_config.NumberColumn("Prompt cache hits", format="percent"),
+    "is_sandbox": "Sandbox",
 }
-for title, frame in (("By dimension", by_dimension), ("By model", by_model), ("By day", days)):
-    st.subheader(title, anchor=False)
-    st.dataframe(frame, hide_index=True, column_config=COLUMNS, alt=f"Requests, tokens and cost {title.lower()}")
-    csv_button(frame, f"costs-{title.split()[-1]}")
+for name, frame in (("Dimension", by_dimension), ("Model", by_model), ("Day", days)):
+    st.subheader(f"By {name.lower()}", anchor=False)
+    st.dataframe(
+        frame,
+        hide_index=True,
+        column_config={**COLUMNS, "group": st.column_config.TextColumn(name, pinned=True)},
+        column_order=["group", *COLUMNS],
+        placeholder="–",
+        alt=f"Requests, tokens and cost by {name.lower()}",
+    )
+    csv_button(frame, f"costs-{name.lower()}")

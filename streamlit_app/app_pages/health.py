@@ -8,20 +8,18 @@ from streamlit_app.chrome import csv_button, moment_text, page_head, stop_when_e
 from streamlit_app.queries.metrics import help_for
 from streamlit_app.queries.trust import pipeline_health
 
-page_head("Pipeline health", lead="What was loaded and scored, what failed, and how long it took.")
+state = page_head("Pipeline health", lead="What was loaded and scored, what failed, and how long it took.")
 days = ask(pipeline_health, n_days=28)
 stop_when_empty(days, "Nothing has happened in the last 28 days.")
 
 loaded = max((day.last_loaded_at for day in days if day.last_loaded_at), default=None)
-eligible = sum(day.n_eligible_calls for day in days)
-scored = sum(day.n_scored_calls for day in days)
 open_letters = sum(day.n_dead_letters_open for day in days)
 waiting = sum(day.n_events_waiting for day in days)
 failed = sum(day.n_failed_scores + day.n_failed_requests + day.n_events_failed + day.n_analyses_failed for day in days)
 with st.grid(4, min_column_width=160):
     with st.container(border=True, height="stretch", gap="xsmall"):
-        st.metric("Coverage", f"{scored / eligible:.0%}" if eligible else "–", help=help_for("coverage"))
-        st.caption(f"{scored:,} of {eligible:,} eligible calls, 28 days")
+        st.metric("Coverage", "–" if state.coverage is None else f"{state.coverage:.0%}", help=help_for("coverage"))
+        st.caption(f"{state.n_scored:,} of {state.n_eligible:,} eligible calls, 28 days up to the newest scored call")
     with st.container(border=True, height="stretch", gap="xsmall"):
         st.metric(
             "Failures", f"{failed:,}", help="Scores, requests, events and asked-for analyses that failed in 28 days."
@@ -42,8 +40,8 @@ st.caption(f"Newest load: {moment_text(loaded)}.")
 notes = []
 if open_letters:
     notes.append(f"{open_letters} payloads could not be loaded: `call-coach dead-letters list` names the reason.")
-if eligible and scored / eligible < 0.9:
-    notes.append(f"{eligible - scored} eligible calls have no score: the numbers on other pages speak for fewer calls.")
+if state.coverage is not None and state.coverage < 0.9:
+    notes.append(f"{state.n_unscored} eligible calls have no score: the numbers on other pages speak for fewer calls.")
 if waiting:
     notes.append(f"{waiting} webhook events wait: is the sensor running?")
 for note in notes:
@@ -59,6 +57,7 @@ st.dataframe(
     frame,
     hide_index=True,
     alt="Pipeline counts by day",
+    placeholder="–",
     column_config={
         "day": st.column_config.DateColumn("Day", format="D MMM", pinned=True),
         "n_calls": "Calls",

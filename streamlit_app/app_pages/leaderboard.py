@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from streamlit_app.address import url_choice
 from streamlit_app.cached import ask
 from streamlit_app.charts import frame_of, score_range
 from streamlit_app.chrome import (
@@ -13,7 +14,6 @@ from streamlit_app.chrome import (
     page_head,
     plain,
     stop_when_empty,
-    url_choice,
 )
 from streamlit_app.filters import team_choice, window_choice
 from streamlit_app.queries.leaderboard import leaderboard
@@ -52,8 +52,9 @@ rows = ask(
 )
 stop_when_empty(rows, "No call in this window has a score in this dimension.")
 st.caption(
-    f"As of {rows.rows[0].as_of:%-d %b %Y}, {window_days} days · score pulled towards the mean of the same role, "
-    f"with its 95 % interval · ranked from {MIN_N_RANK} scored calls · rubric {rows.rows[0].rubric_version}",
+    f"{window_days} days up to {rows.rows[0].as_of:%-d %b %Y}. Scores are pulled towards the mean of the role, the "
+    f"more so the fewer calls they rest on; bars are 95 % intervals. A tier needs {MIN_N_RANK} scored calls. "
+    f"Rubric {rows.rows[0].rubric_version}."
 )
 for role, title in ROLES.items():
     group = [row for row in rows if row.role == role]
@@ -69,11 +70,13 @@ for role, title in ROLES.items():
             chart,
             alt=f"{dimension_title(dimension or '')}: scores with intervals of {len(group)} {title.lower()}",
         )
+    grid = st.grid(6, min_column_width=110, gap=("xsmall", "small"), wrap=False, vertical_alignment="center")
     for row in group:
-        with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-            link_to_rep(row.rep_id, f"**{plain(row.rep_name)}**")
-            st.markdown(TIERS.get(row.tier, row.tier), width="content")
-            value = "no score yet" if row.score is None else f"{row.score:.0f} ({interval_text(row.low, row.high)})"
-            reason = f" · {plain(row.unranked_reason)}" if row.unranked_reason else ""
-            st.caption(f"{value} · n = {calls_text(row.n_calls)}{reason}", width="content")
+        with grid.cell(column_span=2):
+            link_to_rep(row.rep_id, f"{plain(row.rep_name)} :gray[{calls_text(row.n_calls)}]")
+        grid.markdown(TIERS.get(row.tier, row.tier))
+        value = "–" if row.score is None else f"**{row.score:.0f}** :gray[:small[{interval_text(row.low, row.high)}]]"
+        grid.markdown(value)
+        with grid.cell(column_span=2):
+            st.caption(plain(row.unranked_reason or ""))
 csv_button(frame_of(rows), f"leaderboard-{dimension}-{window_days}")

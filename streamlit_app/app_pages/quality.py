@@ -9,6 +9,14 @@ from streamlit_app.chrome import csv_button, dimension_title, page_head, stop_wh
 from streamlit_app.queries.metrics import DIMENSIONS, help_for
 from streamlit_app.queries.trust import agreement, judge_quality
 
+# what decides trust first; bookkeeping after it
+ORDER = [
+    *("dimension", "quote_verified_rate", "n_quotes", "exact_agreement", "within_one_agreement", "kappa"),
+    *("mean_signed_error", "n_human_levels", "managers_agree", "n_opinions", "marker_flip_rate", "repeat_score_sd"),
+    *("n_repeated", "na_share", "n_answers", "n_quotes_verified", "n_quotes_repaired", "n_quotes_dropped"),
+    *("rubric_version", "is_current", "is_sandbox"),
+]
+
 page_head("Judge quality", lead="How far the machine's judgements can be trusted, and what people say about them.")
 
 rows = ask(judge_quality)
@@ -68,6 +76,8 @@ st.dataframe(
     frame,
     hide_index=True,
     alt="Judge quality per dimension and rubric version",
+    placeholder="–",
+    column_order=ORDER,
     column_config={
         "dimension": st.column_config.TextColumn("Dimension", pinned=True),
         "rubric_version": "Rubric",

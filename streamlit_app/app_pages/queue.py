@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
+from streamlit_app.address import url_choice, url_page
 from streamlit_app.cached import ask, current_viewer, database, forget_answers
 from streamlit_app.charts import frame_of
 from streamlit_app.chrome import (
@@ -14,8 +15,8 @@ from streamlit_app.chrome import (
     link_to_rep,
     page_head,
     plain,
+    said_before,
     stop_when_empty,
-    url_choice,
 )
 from streamlit_app.filters import dimension_choice, rep_choice
 from streamlit_app.queries.coaching_queue import QueuedMoment, coaching_queue
@@ -33,6 +34,7 @@ POINTS = (
 )
 SNOOZES = {"1 week": 7, "2 weeks": 14, "4 weeks": 28}
 PAGE_SIZE = 10
+CSV_ROWS = 5_000
 
 viewer = current_viewer()
 page_head(
@@ -67,7 +69,6 @@ EMPTY = {
     "done": "Nothing has been marked done yet.",
 }
 stop_when_empty(counted, EMPTY[state or "open"])
-n_pages = -(-total // PAGE_SIZE)
 
 
 def put(moment_id: str, mark: Mark, days: int | None = None) -> None:
@@ -119,9 +120,9 @@ def actions(moment: QueuedMoment) -> None:
             )
 
 
-page_number = st.pagination(n_pages, key=f"queue-page-{state}-{rep_id}-{dimension}") if n_pages > 1 else 1
-moments = ask(coaching_queue, **filters, limit=PAGE_SIZE, offset=(page_number - 1) * PAGE_SIZE)
 st.caption(f"{how_many} {state} moments. Points add up what each moment is worth; hover over them for the parts.")
+page_number = url_page(total, page_size=PAGE_SIZE)
+moments = ask(coaching_queue, **filters, limit=PAGE_SIZE, offset=(page_number - 1) * PAGE_SIZE)
 for moment in moments:
     parts = ", ".join(f"{title} {getattr(moment, name):.0f}" for name, title in POINTS if getattr(moment, name))
     with st.container(border=True, gap="xsmall"):
@@ -134,6 +135,7 @@ for moment in moments:
                 f"{clock(moment.start_ms)}",
                 width="content",
             )
+        said_before(moment.customer_said)
         st.markdown(f"“{plain(moment.quote)}”")
         if moment.suggestion:
             st.markdown(f":material/lightbulb: Try: {plain(moment.suggestion)}")
@@ -146,4 +148,8 @@ for moment in moments:
                 f"on {day_text(moment.marked_at)}" + (f": {plain(moment.note)}" if moment.note else "")
             )
         actions(moment)
-csv_button(frame_of(ask(coaching_queue, **filters, limit=1_000)), f"coaching-queue-{state}")
+warehouse = database()
+csv_button(
+    lambda: frame_of(coaching_queue(warehouse, viewer, **filters, limit=CSV_ROWS)),  # type: ignore[arg-type]
+    f"coaching-queue-{state}",
+)

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from streamlit_app.address import url_choice
 from streamlit_app.cached import ask, current_viewer
 from streamlit_app.charts import rep_dimension, talk_bands
 from streamlit_app.chrome import (
@@ -18,16 +19,17 @@ from streamlit_app.chrome import (
     page_head,
     plain,
     polarity_badge,
+    said_before,
     score_text,
     signal_badge,
-    url_choice,
 )
 from streamlit_app.queries.follow_ups import rhythms, talk_shares
-from streamlit_app.queries.metrics import DIMENSIONS, help_for
+from streamlit_app.queries.metrics import DIMENSIONS, MIN_N_SHOW, help_for
 from streamlit_app.queries.moments import Moment, list_moments
 from streamlit_app.queries.people import list_reps
 from streamlit_app.queries.scores import rep_scored_calls, rep_trend, standings
 from streamlit_app.queries.skills import focus_skill, skills
+from streamlit_app.queries.talking import usual_rhythm
 from streamlit_app.rubric_texts import criterion_title, marker_question
 from streamlit_app.texts import clock
 
@@ -70,6 +72,9 @@ if not calls:
     st.info("None of this rep's calls has a score yet. Scores appear here after the next run.", icon=":material/inbox:")
     st.stop()
 
+st.caption(
+    "Dots: calls (hollow: running week). Line: mean of the last ten calls. Band: its 95 % interval. Dashed: new rubric."
+)
 with st.grid(2, min_column_width=330):
     for dimension in DIMENSIONS:
         row = now.get(dimension)
@@ -97,10 +102,7 @@ with st.grid(2, min_column_width=330):
                 f"{row.signal if row else 'too few calls'}",
             )
             not_applicable_text = f"Not applicable on {calls_text(not_applicable)}. " if not_applicable else ""
-            st.caption(
-                f"Dots: calls (hollow: running week). Line: rolling mean of ten calls. Band: 95 % interval. "
-                f"{not_applicable_text}Rubric {row.rubric_version if row else 'unknown'}."
-            )
+            st.caption(f"{not_applicable_text}Rubric {row.rubric_version if row else 'unknown'}.")
 
 st.subheader(
     "Focus skill",
@@ -117,7 +119,8 @@ else:
             f"**{focus.mean_level:.1f}** of 5 over {calls_text(focus.n_applicable)} in 90 days"
         )
         for moment in ask(list_moments, rep_id=rep_id, criterion_id=focus.criterion_id, polarity="gap", limit=2):
-            st.markdown(f"> {plain(moment.quote)}")
+            said_before(moment.customer_said)
+            st.markdown(f"“{plain(moment.quote)}”")
             if moment.suggestion:
                 st.markdown(f":material/lightbulb: Try: {plain(moment.suggestion)}")
             link_to_call(
@@ -137,6 +140,7 @@ with st.grid(3, min_column_width=260):
     for moment in list(places.values())[:6]:
         with st.container(border=True, gap="xsmall", height="stretch"):
             st.markdown(f"{polarity_badge(moment.polarity)} :gray[:small[{dimension_title(moment.dimension)}]]")
+            said_before(moment.customer_said)
             st.markdown(f"“{plain(moment.quote)}”")
             st.caption(plain(marker_question(moment.marker_id)))
             st.space("stretch")
@@ -152,40 +156,31 @@ rhythm = next(iter(ask(rhythms, rep_id=rep_id)), None)
 if rhythm is None:
     st.caption("No transcript with times in the last 90 days.")
 else:
+    usual = ask(usual_rhythm)
     st.caption(
-        f"Means of {calls_text(rhythm.n_calls)} in 90 days. Ranges are correlations from vendor studies, not targets."
+        f"Means of {calls_text(rhythm.n_calls)} in 90 days. Below each: where half of the {calls_text(usual.n_calls)} "
+        "you may see lie. None of it is a target."
+    )
+    numbers = (
+        ("Longest monologue", rhythm.longest_monologue_s, "longest_monologue_s", ".0f", " s", "longest_monologue"),
+        ("Patience", rhythm.patience_s, "patience_s", ".1f", " s", "patience"),
+        ("Questions a call", rhythm.questions_per_call, "n_questions", ".0f", "", "questions_per_hour"),
+        ("Switches a minute", rhythm.switches_per_min, "switches_per_min", ".1f", "", "switches_per_min"),
     )
     with st.grid(4, min_column_width=150):
-        st.metric(
-            "Longest monologue",
-            "–" if rhythm.longest_monologue_s is None else f"{rhythm.longest_monologue_s:.0f} s",
-            border=True,
-            help=help_for("longest_monologue"),
-        )
-        st.metric(
-            "Patience",
-            "–" if rhythm.patience_s is None else f"{rhythm.patience_s:.1f} s",
-            border=True,
-            help=help_for("patience"),
-        )
-        st.metric(
-            "Questions a call",
-            "–" if rhythm.questions_per_call is None else f"{rhythm.questions_per_call:.0f}",
-            border=True,
-            help=help_for("questions_per_hour"),
-        )
-        st.metric(
-            "Switches a minute",
-            "–" if rhythm.switches_per_min is None else f"{rhythm.switches_per_min:.1f}",
-            border=True,
-            help=help_for("switches_per_min"),
-        )
+        for title, value, field, shape, unit, metric in numbers:
+            low, high = getattr(usual, f"{field}_low"), getattr(usual, f"{field}_high")
+            with st.container(border=True, gap="xsmall"):
+                st.metric(title, "–" if value is None else f"{value:{shape}}{unit}", help=help_for(metric))
+                if low is not None and usual.n_calls >= MIN_N_SHOW:
+                    st.caption(f"usual: {low:{shape}} to {high:{shape}}{unit}")
     shares = ask(talk_shares, rep_id=rep_id)
     chart = talk_bands(shares.rows)
     if chart is not None:
         st.altair_chart(chart, alt=f"Talk ratio of {rep.rep_name} by type of call, {len(shares)} types")
         st.caption(
-            "Talk ratio by type of call. Dot: this rep. Tick: everyone you may see. Bar: the usual range for the type."
+            "Talk ratio by type of call. Dot: this rep. Tick: mean of everyone you may see. Bar: range that "
+            "practitioners name for the type, a correlation and no target."
         )
 
 st.subheader("Calls", anchor=False)

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
+from streamlit_app.address import url_choice
 from streamlit_app.cached import ask
-from streamlit_app.chrome import day_text, moment_text, page_head, plain, stop_when_empty, url_choice
+from streamlit_app.chrome import day_text, moment_text, page_head, plain, stop_when_empty
 from streamlit_app.queries.reviews import weekly_reviews
 
 KINDS = {"rep": "Rep", "team": "Team", "leadership": "Leadership"}

@@ -4,7 +4,8 @@ from datetime import date
 
 import streamlit as st
 
-from streamlit_app.cached import ask, current_viewer
+from streamlit_app.address import url_choice, url_page, url_text
+from streamlit_app.cached import ask, current_viewer, database
 from streamlit_app.charts import frame_of
 from streamlit_app.chrome import (
     csv_button,
@@ -16,9 +17,6 @@ from streamlit_app.chrome import (
     plain,
     score_text,
     stop_when_empty,
-    url_choice,
-    url_text,
-    url_value,
 )
 from streamlit_app.queries.database import COUNT_CAP
 from streamlit_app.queries.metrics import DIMENSIONS
@@ -46,6 +44,7 @@ PERIODS = {
     "last_quarter": "Last quarter",
 }
 PAGE_SIZE = 20
+CSV_ROWS = 1_000
 
 viewer = current_viewer()
 state = page_head("Search", lead="Find calls by what was said, by whom, and how it was scored.")
@@ -120,16 +119,9 @@ found = ask(search_calls, **filters, limit=1, with_total=True)
 total = COUNT_CAP if found.total is None else found.total
 how_many = f"More than {COUNT_CAP:,}" if found.total is None else f"{total:,}"
 stop_when_empty(found, "Nothing fits. Drop a filter, widen the time, or use fewer words.")
-n_pages = -(-total // PAGE_SIZE)
-page_number = (
-    st.pagination(
-        n_pages, key="search-page-" + "&".join(f"{name}={value}" for name, value in sorted(st.query_params.items()))
-    )
-    if n_pages > 1
-    else 1
-)
-calls = ask(search_calls, **filters, limit=PAGE_SIZE, offset=(page_number - 1) * PAGE_SIZE)
 st.caption(f"{how_many} calls fit, newest first.")
+page_number = url_page(total, page_size=PAGE_SIZE)
+calls = ask(search_calls, **filters, limit=PAGE_SIZE, offset=(page_number - 1) * PAGE_SIZE)
 for call in calls:
     with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, gap="small", vertical_alignment="center"):
@@ -152,12 +144,5 @@ for call in calls:
             said = call.hit_text if len(call.hit_text) <= 260 else call.hit_text[:260] + " …"
             more = f" · {call.n_hits} places" if call.n_hits > 1 else ""
             st.caption(f"{clock(call.hit_start_ms or 0)} “{plain(said)}”{more}")
-csv_button(frame_of(ask(search_calls, **filters, limit=1_000)), "search")
-if url_value("compare") is None and total > 1:
-    first, second = calls.rows[0].call_id, calls.rows[1].call_id
-    st.page_link(
-        "app_pages/compare.py",
-        label="Compare the first two",
-        icon=":material/compare_arrows:",
-        query_params={"a": first, "b": second},
-    )
+warehouse = database()
+csv_button(lambda: frame_of(search_calls(warehouse, viewer, **filters, limit=CSV_ROWS)), "search")  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 """What should the team practise?"""
 
+import pandas as pd
 import streamlit as st
 
 from streamlit_app.cached import ask
@@ -18,6 +19,8 @@ from streamlit_app.queries.metrics import DIMENSIONS, MIN_N_SHOW, help_for
 from streamlit_app.queries.skills import skills
 from streamlit_app.rubric_texts import criterion_title
 
+EVERYONE = "All"
+
 page_head("Skills", lead="Criteria by rep: what the team does reliably, and the topic for the next training.")
 with st.container(horizontal=True, vertical_alignment="bottom"):
     dimension = dimension_choice()
@@ -34,13 +37,14 @@ stop_when_empty(rows, "No criterion was scored in this window.")
 frame = frame_of(rows)
 frame["criterion"] = [row.criterion_title or criterion_title(row.criterion_id) for row in rows]
 known = frame[frame["mean_level"].notna()]
-if not known.empty:
-    weighted = known.assign(level_calls=known["mean_level"] * known["n_applicable"])
-    sums = weighted.groupby(["dimension", "criterion_id", "criterion"], as_index=False)[
-        ["level_calls", "n_applicable"]
-    ].sum()
-    sums["mean_level"] = sums["level_calls"] / sums["n_applicable"]
-    weakest = sums.sort_values(["mean_level", "criterion_id"]).iloc[0]
+weighted = known.assign(level_calls=known["mean_level"] * known["n_applicable"])
+together = weighted.groupby(["dimension", "criterion_id", "criterion"], as_index=False)[
+    ["level_calls", "n_applicable"]
+].sum()
+together["mean_level"] = together["level_calls"] / together["n_applicable"]
+together["rep_name"] = EVERYONE
+if not together.empty:
+    weakest = together.sort_values(["mean_level", "criterion_id"]).iloc[0]
     st.markdown(
         f"**Topic for training:** {plain(weakest['criterion'])} :gray[({dimension_title(weakest['dimension'])})], "
         f"level **{weakest['mean_level']:.1f}** of 5 over {calls_text(int(weakest['n_applicable']))} "
@@ -48,14 +52,15 @@ if not known.empty:
         help=help_for("criterion_level"),
     )
 st.caption(
-    "Mean level per criterion and rep, from 1 (pale) to 5 (strong); the number below is n. "
-    f"Empty: under {MIN_N_SHOW} calls with an opportunity."
+    "Mean level per criterion and rep, from 1 (pale) to 5 (strong); the small number is n. "
+    f"{EVERYONE}: every call weighs the same. Empty: under {MIN_N_SHOW} calls with an opportunity."
 )
 for name in [name for name in DIMENSIONS if name in set(frame["dimension"])]:
     part = frame[frame["dimension"] == name]
+    mean = together[together["dimension"] == name]
     st.subheader(dimension_title(name), anchor=False)
     st.altair_chart(
-        heatmap(part, min_n=MIN_N_SHOW),
+        heatmap(pd.concat([mean, part]) if part["rep_name"].nunique() > 1 else part, min_n=MIN_N_SHOW),
         alt=f"{dimension_title(name)}: mean level of each criterion for {part['rep_name'].nunique()} reps",
     )
 with st.expander("As a table"):
@@ -94,6 +99,7 @@ with st.expander("As a table"):
         },
     )
     csv_button(frame, f"skills-{window_days}")
-with st.container(horizontal=True, gap="small"):
+with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+    st.caption("Open:", width="content")
     for rep_id, rep_name in dict(zip(frame["rep_id"], frame["rep_name"], strict=True)).items():
         link_to_rep(rep_id, plain(rep_name))

@@ -9,22 +9,20 @@ from pydantic import BaseModel, Field
 from streamlit_app.mcp_answers import (
     Answer,
     QuotedMoment,
+    StatementMade,
     fitted,
     moment_link,
     quoted,
+    statement_made,
 )
-from streamlit_app.mcp_tools.arguments import (
-    CallId,
-)
+from streamlit_app.mcp_tools.arguments import CallId
 from streamlit_app.mcp_tools.desk import DeskTools
 from streamlit_app.queries.calls import call_criteria, call_head, call_scores
 from streamlit_app.queries.follow_ups import call_brief, call_flags, list_next_steps, list_objections
 from streamlit_app.queries.freshness import freshness
-from streamlit_app.queries.marks import (
-    AnalysisRequest,
-    request_call_analysis,
-)
+from streamlit_app.queries.marks import AnalysisRequest, request_call_analysis
 from streamlit_app.queries.moments import list_moments
+from streamlit_app.queries.statements import list_statements
 from streamlit_app.rubric_texts import criterion_title
 from streamlit_app.texts import clock
 
@@ -103,6 +101,7 @@ class CallAnalysis(Answer[ScoreOfCall]):
     next_steps: list[StepAgreed]
     flags: list[FlagOnCall]
     moments: list[QuotedMoment]
+    statements: list[StatementMade] = Field(description="What was said about the product, wrong ones first.")
     link: str
 
 
@@ -180,7 +179,11 @@ class AnalysisTools(DeskTools):
                     quoted(moment, self.dashboard_url)
                     for moment in list_moments(self.database, viewer, call_id=call_id, limit=30)
                 ],
+                statements=[
+                    statement_made(statement, self.dashboard_url)
+                    for statement in list_statements(self.database, viewer, call_id=call_id)
+                ],
                 link=moment_link(self.dashboard_url, call_id),
             ),
-            list_fields=("moments", "objections", "flags", "next_steps"),
+            list_fields=("moments", "statements", "objections", "flags", "next_steps"),
         )

@@ -7,12 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from streamlit_app.mcp_answers import (
-    Answer,
-    fitted,
-    moment_link,
-    read_cursor,
-)
+from streamlit_app.mcp_answers import Answer, fitted, moment_link, read_cursor
 from streamlit_app.mcp_tools.arguments import (
     CallId,
     CallType,

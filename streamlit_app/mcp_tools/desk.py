@@ -5,12 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from streamlit_app.mcp_answers import (
-    QuotedMoment,
-    Stretch,
-    fitted,
-    quoted,
-)
+from streamlit_app.mcp_answers import QuotedMoment, Stretch, fitted, quoted
 from streamlit_app.mcp_identity import Identity
 from streamlit_app.queries.database import Database, Rows
 from streamlit_app.queries.freshness import Freshness

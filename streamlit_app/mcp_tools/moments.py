@@ -1,11 +1,12 @@
 """Tools about quoted moments: find them, and which ones deserve time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from streamlit_app.mcp_answers import (
+    CONTEXT_CHARACTERS,
     Answer,
     QuotedMoment,
     quoted,
@@ -28,6 +29,7 @@ from streamlit_app.queries.coaching_queue import QueuedMoment, coaching_queue
 from streamlit_app.queries.freshness import freshness
 from streamlit_app.queries.moments import list_moments
 from streamlit_app.queries.people import find_rep
+from streamlit_app.texts import excerpt
 
 
 @dataclass(frozen=True)
@@ -101,4 +103,10 @@ class MomentTools(DeskTools):
         found = coaching_queue(self.database, viewer, **question, limit=limit, offset=offset, with_total=True)  # type: ignore[arg-type]
         notes = ["Moments of the last 28 days, the most rewarding first; `reason` says why."]
         stretch = self.stretch(fresh, "last_28_days")
-        return self.page(Answer[QueuedMoment], found, fresh, stretch, offset=offset, question=question, notes=notes)
+        rows = [
+            replace(row, customer_said=excerpt(row.customer_said, CONTEXT_CHARACTERS)) if row.customer_said else row
+            for row in found
+        ]
+        return self.page(
+            Answer[QueuedMoment], found, fresh, stretch, offset=offset, question=question, rows=rows, notes=notes
+        )

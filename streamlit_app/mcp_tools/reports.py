@@ -11,11 +11,7 @@ from anyio import to_thread
 from fastmcp import Context
 from pydantic import BaseModel, Field
 
-from streamlit_app.mcp_answers import (
-    Answer,
-    fitted,
-    read_cursor,
-)
+from streamlit_app.mcp_answers import Answer, fitted, read_cursor
 from streamlit_app.mcp_tools.arguments import (
     Cursor,
     Limit,
@@ -29,9 +25,7 @@ from streamlit_app.mcp_tools.arguments import (
 from streamlit_app.mcp_tools.desk import DeskTools
 from streamlit_app.queries.costs import Cost, CostGrouping, costs
 from streamlit_app.queries.freshness import freshness
-from streamlit_app.queries.marks import (
-    NotAllowedError,
-)
+from streamlit_app.queries.marks import NotAllowedError
 from streamlit_app.queries.metrics import DIMENSION_TITLES, METRICS, METRICS_BY_NAME
 from streamlit_app.queries.people import Rep, find_rep, list_reps
 from streamlit_app.queries.periods import Period, resolve

@@ -6,10 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from streamlit_app.mcp_answers import (
-    Answer,
-    fitted,
-)
+from streamlit_app.mcp_answers import Answer, fitted
 from streamlit_app.mcp_tools.arguments import CallId, Dimension
 from streamlit_app.mcp_tools.desk import DeskTools
 from streamlit_app.queries.calls import call_head

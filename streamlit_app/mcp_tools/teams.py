@@ -1,16 +1,18 @@
 """Tools about several reps: the team this month, tiers, and what it knows of the product."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from streamlit_app.mcp_answers import (
     Answer,
     QuotedMoment,
+    StatementMade,
     fitted,
     read_cursor,
+    statement_made,
 )
 from streamlit_app.mcp_tools.arguments import Cursor, Dimension, Limit, NamedPeriod, RepName, Since, TeamName, Until
 from streamlit_app.mcp_tools.desk import DeskTools
@@ -19,7 +21,11 @@ from streamlit_app.queries.leaderboard import Standing, leaderboard
 from streamlit_app.queries.people import find_rep
 from streamlit_app.queries.scores import DimensionMean, RepDimension, dimension_means, standings
 from streamlit_app.queries.skills import Skill, skills
+from streamlit_app.queries.statements import StatementVerdict, count_statements, list_statements
+from streamlit_app.queries.viewer import Viewer
 from streamlit_app.rubric_texts import criterion_title
+
+STATEMENTS = 5
 
 
 class CriterionOverReps(BaseModel):
@@ -40,6 +46,12 @@ class ProductKnowledge(Answer[CriterionOverReps]):
     scope: str
     mean_score: float | None
     n_calls: int
+    n_calls_with_statements: int
+    n_correct: int
+    n_inaccurate: int
+    n_missed: int = Field(description="Customers' sentences that the knowledge base would have answered.")
+    inaccurate: list[StatementMade]
+    missed: list[StatementMade]
     strengths: list[QuotedMoment]
     to_work_on: list[QuotedMoment]
 
@@ -144,6 +156,8 @@ class TeamTools(DeskTools):
             None,
         )
         filters = {"rep_id": scope["rep_id"], "dimension": "product_knowledge", **dates}
+        said = {**scope, **dates}
+        counted = count_statements(self.database, viewer, **said)  # type: ignore[arg-type]
         return fitted(
             ProductKnowledge(
                 **self.envelope(state, stretch),
@@ -151,11 +165,21 @@ class TeamTools(DeskTools):
                 scope=person.rep_name if person else chosen_team.team_name if chosen_team else "everyone you may see",
                 mean_score=mean.mean_score if mean else None,
                 n_calls=mean.n_calls if mean else 0,
+                n_calls_with_statements=counted.n_calls,
+                n_correct=counted.n_correct,
+                n_inaccurate=counted.n_inaccurate,
+                n_missed=counted.n_missed,
+                inaccurate=self._statements(viewer, "inaccurate", said),
+                missed=self._statements(viewer, "missed_opportunity", said),
                 strengths=self.quotes(viewer, limit=3, polarity="strength", **filters),
-                to_work_on=self.quotes(viewer, limit=5, polarity="gap", **filters),
+                to_work_on=self.quotes(viewer, limit=3, polarity="gap", **filters),
             ),
-            list_fields=("to_work_on", "strengths"),
+            list_fields=("strengths", "to_work_on", "missed", "inaccurate"),
         )
+
+    def _statements(self, viewer: Viewer, verdict: StatementVerdict, said: Mapping[str, Any]) -> list[StatementMade]:
+        found = list_statements(self.database, viewer, verdict=verdict, limit=STATEMENTS, **said)
+        return [statement_made(statement, self.dashboard_url) for statement in found]
 
 
 def _by_criterion(levels: Iterable[Skill]) -> list[CriterionOverReps]:

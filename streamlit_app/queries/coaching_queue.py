@@ -28,6 +28,7 @@ class QueuedMoment:
     turn_id: int
     start_ms: int
     quote: str
+    customer_said: str | None
     suggestion: str | None
     reason: str | None
     deal_stage: str | None
@@ -109,11 +110,46 @@ queue as (
         (%(rep_id)s::text is null or mart_coaching_queue.rep_id = %(rep_id)s)
         and (%(team_id)s::text is null or mart_coaching_queue.team_id = %(team_id)s)
         and (%(dimension)s::text is null or mart_coaching_queue.dimension = %(dimension)s)
+),
+
+found as (
+    select *
+    from queue
+    where %(state)s::text is null or queue.state = %(state)s
+)
+"""
+
+_PAGE = """
+, page as materialized (
+    select *
+    from found
+    order by found.priority_points desc, found.started_at desc, found.moment_id
+    offset %(row_offset)s
+    limit %(row_limit)s
 )
 
-select * from queue
-where %(state)s::text is null or queue.state = %(state)s
-order by queue.priority_points desc, queue.started_at desc, queue.moment_id
+select
+    page.*,
+    before.text as customer_said
+from page
+-- what the quote answers, or should have answered
+left join lateral (
+    select fct_turns.text
+    from marts.fct_turns
+    where
+        fct_turns.call_id = page.call_id
+        and fct_turns.turn_id < page.turn_id
+        and fct_turns.side = 'customer'
+        and not fct_turns.is_backchannel
+    order by fct_turns.turn_id desc
+    limit 1
+) as before on true
+order by page.priority_points desc, page.started_at desc, page.moment_id
+"""
+
+_COUNTED = """
+select found.moment_id
+from found
 """
 
 
@@ -133,9 +169,9 @@ def coaching_queue(
     return database.rows(
         viewer,
         QueuedMoment,
-        _QUEUE,
+        _QUEUE + _PAGE,
         {"state": state, "rep_id": rep_id, "team_id": team_id, "dimension": dimension},
         limit=limit,
         offset=offset,
-        with_total=with_total,
+        counted=_QUEUE + _COUNTED if with_total else None,
     )

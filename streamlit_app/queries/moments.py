@@ -9,7 +9,7 @@ from streamlit_app.queries.viewer import Viewer
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """One quote of one call with its place, its marker and what became of it."""
+    """One quote of one call with its place and marker; beside a gap stands what the customer had said last."""
 
     evidence_id: str
     call_id: str
@@ -30,6 +30,7 @@ class Moment:
     suggestion: str | None
     rubric_version: str
     call_url: str | None
+    customer_said: str | None
 
 
 _FOUND = """
@@ -97,10 +98,25 @@ select
     page.polarity,
     page.suggestion,
     page.rubric_version,
-    page.call_url
+    page.call_url,
+    before.text as customer_said
 from page
 inner join marts.fct_calls on page.call_id = fct_calls.call_id
 inner join marts.dim_reps on page.rep_id = dim_reps.rep_id
+-- what could have been done better only shows beside what it would have answered
+left join lateral (
+    select fct_turns.text
+    from marts.fct_turns
+    where
+        page.polarity = 'gap'
+        and page.side <> 'customer'
+        and fct_turns.call_id = page.call_id
+        and fct_turns.turn_id < page.turn_id
+        and fct_turns.side = 'customer'
+        and not fct_turns.is_backchannel
+    order by fct_turns.turn_id desc
+    limit 1
+) as before on true
 order by {page_order}
 """
 

@@ -130,6 +130,33 @@ def _add_people(add: Any, n_calls: dict[str, int]) -> None:
         )
 
 
+def _add_statements(add: Any, rubrics: Any, common: dict[str, Any], *, number: int, started_at: datetime) -> None:
+    """Two statements a call: one right; every third call a wrong one, the others a chance missed."""
+    wrong = number % 3 == 0
+    for statement_number, (verdict, turn_id, side) in enumerate(
+        (("correct", 1, "rep"), ("inaccurate", 5, "rep") if wrong else ("missed_opportunity", 4, "customer")), start=1
+    ):
+        add(
+            "fct_statements",
+            **common,
+            dimension="product_knowledge",
+            rubric_version=next(rubric.rubric_version for rubric in rubrics if rubric.dimension == "product_knowledge"),
+            statement_number=statement_number,
+            verdict=verdict,
+            turn_id=turn_id,
+            start_ms=(turn_id - 1) * 20_000,
+            quote=LINES[side][(turn_id + number) // 2 % 4],
+            knowledge_id="example-loads",
+            passage="Loads can be repeated without harm.",
+            passage_source="Example docs, https://docs.example.test",
+            document_title="Example",
+            why="The passage says the same." if verdict == "correct" else "The passage says otherwise.",
+            started_at=started_at,
+            call_url="https://gong.example.test",
+            is_sandbox=True,
+        )
+
+
 def _add_call(
     add: Any,
     draw: random.Random,
@@ -287,6 +314,7 @@ def _add_call(
     )
     if is_unscored:
         return
+    _add_statements(add, rubrics, common, number=number, started_at=started_at)
     for rubric in rubrics:
         skill = SKILL[rep_id] + CLIMB.get((rep_id, rubric.dimension), 0) * (week - WEEKS / 2)
         score = round(min(100.0, max(0.0, draw.gauss(skill, 7))), 2)

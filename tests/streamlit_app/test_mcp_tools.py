@@ -193,10 +193,12 @@ async def test_invisible_characters_of_a_transcript_do_not_reach_the_model(own_d
 
 async def test_a_single_huge_text_does_not_break_the_budget(own_desk_url: str) -> None:
     with psycopg.connect(own_desk_url) as connection:
-        connection.execute("update marts.fct_evidence set quote = repeat('很长的句子', 20000)")
+        connection.execute(
+            "update marts.fct_evidence set quote = repeat('很长的句子', 20000) where call_id = 'call-finch-05-0'"
+        )
     database = Database(own_desk_url)
     async with Client(server_as("admin", database)) as client:
-        result = await client.call_tool("find_moments", {"limit": 50})
+        result = await client.call_tool("find_moments", {"call_id": "call-finch-05-0", "limit": 50})
     database.close()
     assert len(result.content[0].text) <= MAX_CHARACTERS  # type: ignore[union-attr]
     assert result.structured_content["next_cursor"]

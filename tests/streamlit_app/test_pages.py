@@ -176,6 +176,31 @@ def test_a_moment_marked_done_leaves_the_queue_and_can_come_back(as_viewer: Any,
     assert "Nothing has been marked done yet" in words(done)
 
 
+@pytest.mark.parametrize("page", ["overview", "queue", "rep", "call"])
+def test_a_moment_that_could_go_better_shows_what_the_customer_had_said(page: str, as_viewer: Any) -> None:
+    as_viewer("admin")
+    assert "Customer before: “" in words(opened(page, PAGES[page]))
+
+
+def test_a_call_shows_what_was_said_about_the_product_beside_the_passage(as_viewer: Any) -> None:
+    as_viewer("admin")
+    said = words(opened("call", {"call": "call-finch-03-0", "view": "Product"}))
+    assert "Not right (1)" in said
+    assert "Loads can be repeated without harm" in said
+    assert said.index("Not right (1)") < said.index("Right (1)")
+    assert "Not said (1)" in words(opened("call", {"call": "call-finch-05-0", "view": "Product"}))
+
+
+@pytest.mark.parametrize(("wanted", "shown"), [("2", 2), ("999999", -1), ("x", 1), ("9" * 5_000, 1), ("-3", 1)])
+def test_the_page_of_a_long_list_is_in_its_address(wanted: str, shown: int, as_viewer: Any) -> None:
+    as_viewer("admin")
+    app = opened("search", {"page": wanted})
+    assert not app.exception
+    total = int(next(text.value for text in app.caption if "calls fit" in text.value).split()[0])
+    last = -(-total // 20)
+    assert app.get("pagination")[0].proto.default == (last if shown == -1 else shown)
+
+
 def test_text_from_a_call_is_never_markup(as_viewer: Any, own_desk_url: str) -> None:
     with psycopg.connect(own_desk_url) as connection:
         connection.execute("update marts.fct_evidence set quote = '<script>x</script> [link](http://x) :red[loud] $x$'")
@@ -237,7 +262,7 @@ async def test_page_tool_and_sql_show_the_same_number(as_viewer: Any, desk_url: 
     costs_page = {metric.label: metric.value for metric in opened("costs").metric}
     assert costs_page["Per scored call"] == f"${spent[1]:.3f}"
     board_page = words(opened("leaderboard"))
-    assert f"{wren[0]:.0f} (" in board_page
+    assert f"**{wren[0]:.0f}** :gray" in board_page
     rep_page = words(opened("rep", {"rep": "finch"}))
     rolling = next(row["rolling_score"] for row in rep["rows"] if row["dimension"] == "discovery")
     assert f"**{rolling:.0f}**" in rep_page

@@ -24,6 +24,8 @@ from streamlit_app.queries import (
     scores,
     search,
     skills,
+    statements,
+    talking,
     trust,
 )
 from streamlit_app.queries.database import Database
@@ -41,6 +43,7 @@ QUESTIONS: dict[str, Callable[[Database, Viewer], Any]] = {
     "rhythms": lambda database, viewer: follow_ups.rhythms(database, viewer),
     "leaderboard": lambda database, viewer: leaderboard.leaderboard(database, viewer),
     "coaching_queue": lambda database, viewer: coaching_queue.coaching_queue(database, viewer, limit=5_000),
+    "list_statements": lambda database, viewer: statements.list_statements(database, viewer, limit=5_000),
     "search_calls": lambda database, viewer: search.search_calls(database, viewer, text="price", limit=5_000),
 }
 # asked by the tests below: about one call, one rep, or about nobody in particular
@@ -73,6 +76,8 @@ OTHER_QUESTIONS = {
     "request_call_analysis",
     "request_week_analysis",
     "propose_knowledge",
+    "count_statements",
+    "usual_rhythm",
 }
 ROLES = ("rep", "manager", "other_manager", "leader", "admin")
 
@@ -176,6 +181,7 @@ def test_another_viewers_call_is_as_absent_as_one_that_does_not_exist(
             follow_ups.list_objections(desk, viewer, call_id=call_id),
             follow_ups.list_next_steps(desk, viewer, call_id=call_id),
             follow_ups.call_flags(desk, viewer, call_id),
+            statements.list_statements(desk, viewer, call_id=call_id),
             follow_ups.talk_shares(desk, viewer, rep_id),
             scores.rep_scored_calls(desk, viewer, rep_id),
             scores.rep_trend(desk, viewer, rep_id),
@@ -189,6 +195,44 @@ def test_another_viewers_call_is_as_absent_as_one_that_does_not_exist(
             assert str(hidden.value) == str(calls.NoSuchCallError(call_id))
             assert not any(parts)
             assert follow_ups.call_brief(desk, viewer, call_id) is None
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_statements_are_counted_and_usual_rhythms_taken_from_the_viewers_calls_only(
+    role: str, desk: Database, desk_url: str, viewers: dict[str, Viewer], visible: dict[str, set[str]]
+) -> None:
+    counted = statements.count_statements(desk, viewers[role])
+    usual = talking.usual_rhythm(desk, viewers[role])
+    reps = list(visible[role])
+    with psycopg.connect(desk_url) as connection:
+        expected = connection.execute(
+            "select count(distinct call_id), count(*) filter (where verdict = 'correct'), "
+            "count(*) filter (where verdict = 'inaccurate'), count(*) filter (where verdict = 'missed_opportunity') "
+            "from marts.fct_statements where rep_id = any(%s)",
+            [reps],
+        ).fetchone()
+        quartiles = connection.execute(
+            "select count(*), percentile_cont(array[0.25, 0.75]) within group (order by longest_monologue_s) "
+            "from marts.fct_call_participants join marts.fct_calls using (call_id) where side = 'rep' "
+            "and fct_calls.rep_id = any(%s) "
+            "and fct_calls.started_at >= (select max(started_at)::date - 89 from marts.fct_scores)",
+            [reps],
+        ).fetchone()
+    assert (counted.n_calls, counted.n_correct, counted.n_inaccurate, counted.n_missed) == expected
+    assert (usual.n_calls, [usual.longest_monologue_s_low, usual.longest_monologue_s_high]) == quartiles
+
+
+def test_beside_a_gap_stands_what_the_customer_had_said_last(desk: Database, viewers: dict[str, Viewer]) -> None:
+    said = {turn.turn_id: turn for turn in calls.call_turns(desk, viewers["admin"], "call-finch-05-0")}
+    found = moments.list_moments(desk, viewers["admin"], call_id="call-finch-05-0", limit=500)
+    gaps = [moment for moment in found if moment.polarity == "gap" and moment.side == "rep" and moment.turn_id > 1]
+    assert gaps
+    assert all(moment.customer_said == said[moment.turn_id - 1].text for moment in gaps)
+    assert not [moment for moment in found if moment.polarity == "strength" and moment.customer_said]
+    for moment in coaching_queue.coaching_queue(desk, viewers["admin"], limit=20):
+        turns = calls.call_turns(desk, viewers["admin"], moment.call_id, last_turn_id=moment.turn_id - 1)
+        customers = [turn.text for turn in turns if turn.side == "customer"]
+        assert moment.customer_said == (customers[-1] if customers else None)
 
 
 @pytest.mark.parametrize("role", ROLES)
