@@ -53,9 +53,23 @@ class Connections:
     idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = field(default_factory=list)
 
     async def send(self, payload: bytes) -> int:
-        """The status of the answer; 0 where the connection broke."""
+        """The status of the answer; 0 where the connection broke.
+
+        A kept connection may have been closed for its idleness; like every client, this one then takes a fresh one.
+        """
+        while self.idle:
+            kept = self.idle.pop()
+            if not kept[0].at_eof() and (status := await self._exchange(kept, payload)):
+                return status
         try:
-            reader, writer = self.idle.pop() if self.idle else await asyncio.open_connection("127.0.0.1", self.port)
+            fresh = await asyncio.open_connection("127.0.0.1", self.port)
+        except OSError:
+            return 0
+        return await self._exchange(fresh, payload)
+
+    async def _exchange(self, pair: tuple[asyncio.StreamReader, asyncio.StreamWriter], payload: bytes) -> int:
+        reader, writer = pair
+        try:
             writer.write(payload)
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
