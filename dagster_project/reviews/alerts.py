@@ -1,9 +1,10 @@
 """Alerts: one message when a cause appears, none while it lasts, none when there is nothing to say."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -54,8 +55,14 @@ class AlertReport:
     problems: tuple[str, ...] = ()
 
 
-def causes_of_jobs(jobs: Sequence[JobState], settings: ReviewSettings, *, now: datetime | None = None) -> list[Cause]:
-    """What the runs say: failures, and data that has not been refreshed."""
+def causes_of_jobs(
+    jobs: Sequence[JobState],
+    settings: ReviewSettings,
+    *,
+    synced_at: datetime | None = None,
+    now: datetime | None = None,
+) -> list[Cause]:
+    """What the runs say: failures, and data that no sync has refreshed since `synced_at` (null: there was none yet)."""
     now = now or datetime.now(UTC)
     causes = [
         Cause(
@@ -67,14 +74,12 @@ def causes_of_jobs(jobs: Sequence[JobState], settings: ReviewSettings, *, now: d
         for job in jobs
         if job.has_failed
     ]
-    synced = [job.ended_at for job in jobs if job.job_name == "sync" and not job.has_failed]
-    limit = timedelta(hours=settings.stale_after_hours)
-    if synced and now - max(synced) > limit:
+    if synced_at and now - synced_at > timedelta(hours=settings.stale_after_hours):
         causes.append(
             Cause(
                 cause="stale:sync",
                 title="The data is stale",
-                detail=f"The last complete sync ended at {max(synced):%Y-%m-%d %H:%M} UTC.",
+                detail=f"The last complete sync ended at {synced_at:%Y-%m-%d %H:%M} UTC.",
                 what_to_do="See whether schedule `sync` is on and the daemon runs.",
             )
         )
@@ -182,7 +187,8 @@ def causes_of_data(connection: Connection, settings: ReviewSettings) -> list[Cau
 def announce(connection: Connection, causes: Sequence[Cause], settings: ReviewSettings, *, folder: Path) -> AlertReport:
     """Open a record for each new cause and send its message; close the records of causes that are gone.
 
-    A message that could not be sent is tried again at the next look. Without a channel it goes to a file in `folder`.
+    An address that could not be reached is tried again at the next look, and only that one. Without a channel the
+    message goes to a file in `folder`.
     """
     for cause in causes:
         connection.execute(
@@ -199,20 +205,31 @@ def announce(connection: Connection, causes: Sequence[Cause], settings: ReviewSe
     ).fetchall()
     new = connection.execute(
         """
-        select alert_id, cause, title, detail, what_to_do, opened_at from ops.alerts
+        select alert_id, cause, title, detail, what_to_do, opened_at, sent_to from ops.alerts
         where resolved_at is null and announced_at is null
         order by alert_id
         """
     ).fetchall()
     announced, problems = [], []
-    for alert_id, name, title, detail, what_to_do, opened_at in new:
-        try:
-            _send(settings, folder, alert_id, Cause(name, title, detail, what_to_do), opened_at)
-        except (MailError, SlackError) as error:
-            problems.append(f"{name}: {error}")
-            continue
-        connection.execute("update ops.alerts set announced_at = now() where alert_id = %s", (alert_id,))
-        announced.append(name)
+    for alert_id, name, title, detail, what_to_do, opened_at, sent_to in new:
+        cause = Cause(name, title, detail, what_to_do)
+        unreached = []
+        for address, send in _ways(settings, folder, alert_id, cause, opened_at).items():
+            if address in sent_to:
+                continue
+            try:
+                send()
+            except (MailError, SlackError) as error:
+                unreached.append(f"{name}: {error}")
+                continue
+            connection.execute(
+                "update ops.alerts set sent_to = array_append(sent_to, %s) where alert_id = %s", (address, alert_id)
+            )
+        problems += unreached
+        if not unreached:
+            logger.warning("%s: %s", cause.title, cause.detail)
+            connection.execute("update ops.alerts set announced_at = now() where alert_id = %s", (alert_id,))
+            announced.append(name)
     said = {row[1] for row in new}
     return AlertReport(
         announced=tuple(announced),
@@ -222,16 +239,14 @@ def announce(connection: Connection, causes: Sequence[Cause], settings: ReviewSe
     )
 
 
-def _send(settings: ReviewSettings, folder: Path, alert_id: int, cause: Cause, opened_at: datetime) -> None:
+def _ways(
+    settings: ReviewSettings, folder: Path, alert_id: int, cause: Cause, opened_at: datetime
+) -> dict[str, Callable[[], object]]:
+    """How the cause reaches each address it goes to."""
     text = f"{one_line(cause.title)}\n\n{one_line(cause.detail)}\n\n{one_line(cause.what_to_do)}\n"
-    logger.warning("%s: %s", cause.title, cause.detail)
-    recipients = settings.operators or settings.leaders
-    if not settings.slack_webhook_url and not (settings.smtp_url and recipients):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{opened_at:%Y%m%d}-{alert_id}.txt").write_text(text)
-        return
+    ways: dict[str, Callable[[], object]] = {}
     if settings.smtp_url:
-        for recipient in recipients:
+        for recipient in settings.operators or settings.leaders:
             mail = build_mail(
                 message_id=f"alert.{alert_id}.{opened_at:%Y%m%d%H%M%S}",
                 sent_at=opened_at,
@@ -240,7 +255,11 @@ def _send(settings: ReviewSettings, folder: Path, alert_id: int, cause: Cause, o
                 subject=f"call-coach: {cause.title}",
                 plain_text=text,
             )
-            send_mail(settings.smtp_url.get_secret_value(), mail)
+            ways[recipient] = partial(send_mail, settings.smtp_url.get_secret_value(), mail)
     if settings.slack_webhook_url:
         escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        slack.post(settings.slack_webhook_url.get_secret_value(), text=escaped)
+        ways["slack"] = partial(slack.post, settings.slack_webhook_url.get_secret_value(), text=escaped)
+    if not ways:
+        folder.mkdir(parents=True, exist_ok=True)
+        ways["file"] = partial((folder / f"{opened_at:%Y%m%d}-{alert_id}.txt").write_text, text)
+    return ways

@@ -66,7 +66,11 @@ class Moment:
 
 @dataclass(frozen=True)
 class Exercise:
-    """The marker a rep missed most often where there was an opportunity for it."""
+    """The marker a rep missed most often where there was an opportunity for it.
+
+    The newest moment that shows it is a `gap` to close or, where no miss could be quoted, a `strength` to repeat; all
+    its fields are null without one.
+    """
 
     rep_id: str
     criterion_title: str
@@ -74,6 +78,13 @@ class Exercise:
     yes_example: str | None
     n_met: int
     n_applicable: int
+    polarity: str | None
+    quote: str | None
+    suggestion: str | None
+    start_ms: int | None
+    call_title: str | None
+    call_url: str | None
+    started_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -291,6 +302,37 @@ with answered as (
         and not calls.is_deleted
     group by 1, 2, 3, 4, 5
     having count(*) >= %(minimum_n)s
+),
+
+shown as (
+    select distinct on (evidence.rep_id, evidence.dimension, evidence.marker_id, evidence.rubric_version)
+        evidence.rep_id,
+        evidence.dimension,
+        evidence.marker_id,
+        evidence.rubric_version,
+        evidence.polarity,
+        evidence.quote,
+        evidence.suggestion,
+        evidence.start_ms,
+        coalesce(calls.title, 'Call') as call_title,
+        evidence.call_url,
+        calls.started_at
+    from marts.fct_evidence as evidence
+    inner join marts.fct_calls as calls on evidence.call_id = calls.call_id
+    where
+        evidence.is_current
+        and evidence.quote_verified
+        and evidence.week_start between %(skills_since)s and %(week)s
+        and not calls.is_deleted
+    order by
+        evidence.rep_id,
+        evidence.dimension,
+        evidence.marker_id,
+        evidence.rubric_version,
+        (evidence.polarity = 'gap') desc,
+        (evidence.suggestion is not null) desc,
+        calls.started_at desc,
+        evidence.evidence_id
 )
 
 select distinct on (answered.rep_id)
@@ -299,7 +341,14 @@ select distinct on (answered.rep_id)
     markers.question,
     markers.yes_example,
     answered.n_met,
-    answered.n_applicable
+    answered.n_applicable,
+    shown.polarity,
+    shown.quote,
+    shown.suggestion,
+    shown.start_ms,
+    shown.call_title,
+    shown.call_url,
+    shown.started_at
 from answered
 inner join marts.dim_rubric_markers as markers
     on
@@ -311,6 +360,12 @@ left join marts.dim_rubric_criteria as criteria
         answered.dimension = criteria.dimension
         and answered.criterion_id = criteria.criterion_id
         and answered.rubric_version = criteria.rubric_version
+left join shown
+    on
+        answered.rep_id = shown.rep_id
+        and answered.dimension = shown.dimension
+        and answered.marker_id = shown.marker_id
+        and answered.rubric_version = shown.rubric_version
 -- a confirming marker is the customer's to meet; an exercise is for what the rep does
 where markers.kind = 'positive' and answered.n_met < answered.n_applicable
 order by

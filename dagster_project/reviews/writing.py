@@ -22,6 +22,7 @@ from dagster_project.reviews.document import (
 from dagster_project.reviews.facts import (
     MINIMUM_N,
     Cost,
+    Exercise,
     HeardCall,
     Moment,
     Queued,
@@ -104,15 +105,7 @@ class _Writer:
             blocks.append(Paragraph("No moment of this week's calls could be quoted with certainty."))
         exercise = facts.exercises.get(rep.rep_id)
         if exercise:
-            example = f" For instance: “{exercise.yes_example}”" if exercise.yes_example else ""
-            blocks += [
-                Heading("One exercise for this week"),
-                Paragraph(
-                    f"{exercise.criterion_title}. {exercise.question} It was so in {exercise.n_met} of "
-                    f"{exercise.n_applicable} calls of the last four weeks that gave an opportunity. "
-                    f"Try it in the next two calls.{example}"
-                ),
-            ]
+            blocks += [Heading("One exercise for this week"), *_exercise(exercise)]
         blocks += [Heading("Where you stand"), _standing_table(standings)]
         blocks += self._rep_chart(rep, standings)
         heard = facts.heard.get(rep.rep_id, ())
@@ -237,6 +230,29 @@ def _quote(moment: Moment) -> Quote:
         url=moment.call_url,
         comment=f"{_title(moment.dimension)}, {moment.criterion_title.lower()}. {moment.comment}".strip(),
     )
+
+
+def _exercise(exercise: Exercise) -> list[Block]:
+    """What to do in the next calls, how often it was done, and the rep's own newest moment to learn it from."""
+    share = f"{exercise.n_met} of {exercise.n_applicable} calls of the last four weeks that gave an opportunity"
+    example = f" For instance: “{exercise.yes_example}”" if exercise.yes_example else ""
+    blocks: list[Block] = [
+        Paragraph(
+            f"{exercise.criterion_title}. {exercise.question} It was so in {share}. Try it in your next two "
+            f"calls.{example}"
+        )
+    ]
+    if exercise.quote and exercise.started_at and exercise.start_ms is not None:
+        lead = "Here it went well: do the same." if exercise.polarity == "strength" else "Here it was missing."
+        blocks.append(
+            Quote(
+                quote=exercise.quote,
+                source=f"{exercise.call_title}, {_day(exercise.started_at.date())}, at {_clock(exercise.start_ms)}",
+                url=exercise.call_url,
+                comment=f"{lead} {exercise.suggestion or ''}".strip(),
+            )
+        )
+    return blocks
 
 
 def _queued(moment: Queued) -> Quote:

@@ -16,8 +16,10 @@ FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 WATCHED_JOBS = ("sync", "new_calls", "weekly_review", "reconcile", "pipeline")
 
 
-def _job_state(instance: dg.DagsterInstance, job_name: str) -> JobState | None:
-    records = instance.get_run_records(dg.RunsFilter(job_name=job_name, statuses=FINISHED), limit=1)
+def _job_state(
+    instance: dg.DagsterInstance, job_name: str, statuses: list[dg.DagsterRunStatus] = FINISHED
+) -> JobState | None:
+    records = instance.get_run_records(dg.RunsFilter(job_name=job_name, statuses=statuses), limit=1)
     if not records:
         return None
     run = records[0].dagster_run
@@ -39,9 +41,12 @@ def _job_state(instance: dg.DagsterInstance, job_name: str) -> JobState | None:
 def alerts(context: dg.SensorEvaluationContext, warehouse: Warehouse) -> dg.SkipReason:
     settings = ReviewSettings()
     states = [_job_state(context.instance, job_name) for job_name in WATCHED_JOBS]
+    synced = _job_state(context.instance, "sync", [dg.DagsterRunStatus.SUCCESS])
     with psycopg.connect(warehouse.database_url, autocommit=True) as connection:
         causes = [
-            *causes_of_jobs([state for state in states if state], settings),
+            *causes_of_jobs(
+                [state for state in states if state], settings, synced_at=synced.ended_at if synced else None
+            ),
             *causes_of_data(connection, settings),
         ]
         report = announce(connection, causes, settings, folder=Settings().home_folder / "alerts")

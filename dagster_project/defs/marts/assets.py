@@ -31,8 +31,14 @@ class MartTranslator(DagsterDbtTranslator):
         policy = (
             HOURLY if spec.key.path[0] == "marts" and REVIEW_TABLE not in {d.asset_key for d in spec.deps} else None
         )
+        layer = spec.key.path[0]
         return spec.replace_attributes(
-            deps=sorted(deps), kinds={"dbt", "postgres"}, owners=DATA_TEAM, freshness_policy=policy
+            deps=sorted(deps),
+            kinds={"dbt", "postgres"},
+            owners=DATA_TEAM,
+            freshness_policy=policy,
+            # marts have the group that dbt gives them
+            group_name=spec.group_name if layer == "marts" else layer,
         )
 
 

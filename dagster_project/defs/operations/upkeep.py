@@ -38,6 +38,7 @@ monthly_retention = dg.ScheduleDefinition(
     job=retention,
     cron_schedule="0 4 1 * *",
     execution_timezone="UTC",
+    description="On the first of each month: what is older than five years goes.",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 
@@ -45,5 +46,6 @@ daily_erasures = dg.ScheduleDefinition(
     job=erasures,
     cron_schedule="30 3 * * *",
     execution_timezone="UTC",
+    description="Every night: what was erased and came back through a run that raced it goes again.",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )

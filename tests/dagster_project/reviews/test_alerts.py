@@ -57,7 +57,8 @@ def test_when_all_is_well_nothing_is_said(connection: Any, tmp_path: Path, mail_
     chosen = settings(mail_server, slack_server)
     for _ in range(30):
         request(connection, position="follower", input_tokens=100, cache_read_tokens=900, cost_usd=0.1)
-    causes = [*causes_of_jobs([job("sync"), job("pipeline")], chosen, now=NOW), *causes_of_data(connection, chosen)]
+    of_jobs = causes_of_jobs([job("sync"), job("pipeline")], chosen, synced_at=NOW - timedelta(hours=1), now=NOW)
+    causes = [*of_jobs, *causes_of_data(connection, chosen)]
     assert causes == []
     announce(connection, causes, chosen, folder=tmp_path)
     assert (mail_server.raw, slack_server.messages, list(tmp_path.iterdir())) == ([], [], [])
@@ -65,9 +66,12 @@ def test_when_all_is_well_nothing_is_said(connection: Any, tmp_path: Path, mail_
 
 def test_failed_runs_and_stale_data_are_causes() -> None:
     chosen = settings()
-    jobs = [job("sync", hours_ago=7), job("weekly_review", has_failed=True)]
-    assert names(causes_of_jobs(jobs, chosen, now=NOW)) == ["run:weekly_review", "stale:sync"]
-    assert names(causes_of_jobs([job("sync", has_failed=True)], chosen, now=NOW)) == ["run:sync"]
+    old, fresh = NOW - timedelta(hours=7), NOW - timedelta(hours=5)
+    jobs = [job("sync"), job("weekly_review", has_failed=True)]
+    assert names(causes_of_jobs(jobs, chosen, synced_at=old, now=NOW)) == ["run:weekly_review", "stale:sync"]
+    failed = [job("sync", has_failed=True)]
+    assert names(causes_of_jobs(failed, chosen, synced_at=fresh, now=NOW)) == ["run:sync"]
+    assert names(causes_of_jobs(failed, chosen, synced_at=old, now=NOW)) == ["run:sync", "stale:sync"]
     assert causes_of_jobs([], chosen, now=NOW) == []
 
 
@@ -124,15 +128,19 @@ def test_a_cause_is_announced_once_by_every_channel_and_again_only_after_it_was_
     assert len(mail_server.raw) == 2
 
 
-def test_a_message_that_could_not_be_sent_is_tried_again(connection: Any, tmp_path: Path, slack_server: Any) -> None:
-    chosen = settings(None, slack_server)
+def test_a_message_that_could_not_be_sent_is_tried_again_and_the_others_are_not_told_twice(
+    connection: Any, tmp_path: Path, mail_server: Any, slack_server: Any
+) -> None:
+    chosen = settings(mail_server, slack_server)
     broken = causes_of_jobs([job("sync", has_failed=True)], chosen, now=NOW)
     slack_server.status = 500
-    report = announce(connection, broken, chosen, folder=tmp_path)
-    assert report.announced == ()
-    assert "Slack answered 500" in report.problems[0]
+    for _ in range(3):
+        report = announce(connection, broken, chosen, folder=tmp_path)
+        assert report.announced == ()
+        assert "Slack answered 500" in report.problems[0]
     slack_server.status = 200
     assert announce(connection, broken, chosen, folder=tmp_path).announced == ("run:sync",)
+    assert (len(mail_server.raw), len(slack_server.messages)) == (1, 1)
 
 
 def test_without_a_channel_the_message_is_a_file(connection: Any, tmp_path: Path) -> None:

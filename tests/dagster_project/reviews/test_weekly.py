@@ -78,6 +78,7 @@ def test_a_review_names_what_went_well_what_to_tighten_and_one_exercise(warehous
         "[Call ada-0, 10 November 2026, at 3:10](https://app.gong.io/call?id=ada-0)",
         "Say the number, Ada.",
         "It was so in 1 of 6 calls of the last four weeks",
+        "> Here it was missing. Say the number, Ada.",
         "“What does it cost you?”",
         "| Discovery | 58 (n 6) | 57 (n 10, 49 to 66) | improving |",
         "[Call ada-5, 12 November 2026](https://app.gong.io/call?id=ada-5): your best of the week",
