@@ -228,6 +228,9 @@ try:
 except UnknownViewerError as refusal:
     st.title("No access", anchor=False)
     st.error(str(refusal), icon=":material/lock:")
+    if _has_sign_in():
+        # the wrong account of two must not be a dead end
+        st.button("Sign out", icon=":material/logout:", on_click=st.logout)
 except WarehouseError as trouble:
     logger.warning("a page could not be answered: %s", trouble)
     heading = {

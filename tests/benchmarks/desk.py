@@ -1,25 +1,26 @@
-"""How fast the desk answers at 20,000 calls: tools over HTTP, pages in a browser, start-up and memory.
+"""How fast the desk answers in a large warehouse: start of the MCP server, tools over HTTP, pages in a browser, memory.
 
-python tests/benchmarks/desk.py                       builds its own warehouse in a temporary folder
-python tests/benchmarks/desk.py --calls 2000 --views 100
-python tests/benchmarks/desk.py --database-url URL    measures a warehouse that is there already
+    python tests/benchmarks/warehouse.py --keep FOLDER    makes the warehouse and prints its URL
+    python tests/benchmarks/desk.py --database-url URL    prints every figure beside its limit
+    python tests/benchmarks/desk.py --database-url URL --only tools
+
+Clients and servers share the machine. The first call of each tool and the first view of each page are cold.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.util
+import json
 import os
-import re
 import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,64 +29,48 @@ import psutil
 import psycopg
 from fastmcp import Client
 from fastmcp.client.transports import StreamableHttpTransport
-from psycopg import sql
-
-from dagster_project.database.migrate import migrate
-from dagster_project.local import postgres
 
 ROOT = Path(__file__).parents[2]
-MODELS = ROOT / "dbt" / "models" / "marts"
-TURNS_PER_COPY = 8
-TURN_COPIES = 8
-# tables whose rows belong to a call, and the columns that make a copy of a row another row
-COPIED = {
-    "fct_calls": ("call_id",),
-    "fct_turns": ("call_id",),
-    "fct_call_participants": ("call_id",),
-    "fct_call_briefs": ("call_id",),
-    "fct_objections": ("call_id",),
-    "fct_next_steps": ("call_id",),
-    "fct_call_flags": ("call_id",),
-    "fct_scores": ("call_id",),
-    "fct_criterion_scores": ("call_id",),
-    "fct_marker_findings": ("call_id",),
-    "fct_evidence": ("call_id", "evidence_id"),
-    "fct_llm_requests": ("request_id", "call_id"),
-    "mart_coaching_queue": ("moment_id", "call_id"),
+CHROMIUMS = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+START_LIMIT_S, TOOL_LIMIT_MS, WARM_LIMIT_S, COLD_LIMIT_S = 2.0, 100.0, 1.0, 3.0
+# memory that a long-lived server may still gain after its first hundred views
+GROWTH_LIMIT_MB = 30
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "benchmark", "version": "1"},
+    },
 }
-RECENT_ONLY = {"mart_coaching_queue"}
-TOOL_CALLS: dict[str, dict[str, Any]] = {
-    "analyze_call": {"call_id": "call-finch-05-0-7"},
-    "get_rep_insights": {"rep": "finch"},
-    "search_calls": {"text": "price", "dimension": "discovery", "max_score": 70},
-    "find_moments": {"dimension": "discovery", "polarity": "gap"},
-    "compare_calls": {"call_ids": ["call-finch-05-0-7", "call-wren-05-0-9"]},
-    "get_coaching_plan": {"rep": "finch"},
-    "get_coaching_queue": {},
-    "get_team_overview": {},
-    "get_leaderboard": {"dimension": "discovery"},
-    "analyze_product_knowledge": {},
-    "get_cost_report": {"group_by": "dimension"},
-    "describe_metric": {"metric": "mean_score"},
-}
-PAGES = {
-    "overview": "/",
-    "queue": "/queue",
-    "rep": "/rep?rep=finch",
-    "call": "/call?call=call-finch-05-0-7",
-    "search": "/search?q=price",
-    "compare": "/compare?a=call-finch-05-0-7&b=call-wren-05-0-9",
-    "leaderboard": "/leaderboard",
-    "skills": "/skills",
-    "costs": "/costs",
-    "quality": "/quality",
-    "health": "/health",
-    "reviews": "/reviews",
-}
+SETTLED = (
+    "() => document.querySelector('h1') && document.querySelector('[data-testid=stApp]')?.dataset.testScriptState "
+    "=== 'notRunning' && !document.querySelector('[data-testid=stSkeleton]')"
+)
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """What the questions are about: someone with many calls, two scored calls of theirs, one of their moments."""
+
+    rep: str
+    call: str
+    other_call: str
+    moment: str
 
 
 def say(text: str) -> None:
     print(text, flush=True)
+
+
+def verdict(value: float, limit: float) -> str:
+    return "ok" if value <= limit else "OVER"
+
+
+def quantile(values: list[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
 def free_port() -> int:
@@ -94,209 +79,249 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def company() -> Any:
-    """The small company of the desk's tests."""
-    spec = importlib.util.spec_from_file_location("desk_company", ROOT / "tests" / "streamlit_app" / "conftest.py")
-    if spec is None or spec.loader is None:
-        raise RuntimeError("the tests of the desk are not where they should be")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def build(url: str, n_calls: int) -> None:
-    """The company's rows, copied until there are enough calls, with the indexes that dbt gives the marts."""
-    desk = company()
-    migrate(url)
-    desk.load_company(url, desk.company_rows())
-    with psycopg.connect(url, autocommit=True) as connection:
-        held = connection.execute("select count(*) from marts.fct_calls").fetchone()[0]  # type: ignore[index]
-        copies = max(1, n_calls // held)
-        for table, keys in COPIED.items():
-            names = [
-                name
-                for (name,) in connection.execute(
-                    "select attname from pg_attribute where attrelid = ('marts.' || %s)::regclass and attnum > 0 "
-                    "order by attnum",
-                    (table,),
-                )
-            ]
-            values = [
-                sql.SQL("{} || '-' || copy").format(sql.Identifier(name))
-                if name in keys
-                # eight stretches of twelve weeks: about two years of calls
-                else sql.SQL("{} - 84 * (copy %% 8) * interval '1 day'").format(sql.Identifier(name))
-                if name in ("started_at", "week_start", "day")
-                else sql.Identifier(name)
-                for name in names
-            ]
-            connection.execute(
-                sql.SQL(
-                    "insert into marts.{} ({}) select {} from marts.{} cross join generate_series(1, %s) as copy"
-                ).format(
-                    sql.Identifier(table),
-                    sql.SQL(", ").join(map(sql.Identifier, names)),
-                    sql.SQL(", ").join(values),
-                    sql.Identifier(table),
-                ),
-                (copies // 8 if table in RECENT_ONLY else copies,),
-            )
-        connection.execute(
-            "insert into marts.fct_turns (call_id, turn_id, rep_id, speaker_id, side, speaker_label, start_ms, end_ms, "
-            "text, n_words, is_question, is_backchannel, search) "
-            "select call_id, turn_id + %s * copy, rep_id, speaker_id, side, speaker_label, start_ms + 160000 * copy, "
-            "end_ms + 160000 * copy, text, n_words, is_question, is_backchannel, search "
-            "from marts.fct_turns cross join generate_series(1, %s) as copy",
-            (TURNS_PER_COPY, TURN_COPIES - 1),
-        )
-        for path in MODELS.rglob("*.sql"):
-            for columns in re.findall(r"\{'columns': \[([^\]]+)\](?!, 'type')", path.read_text(encoding="utf-8")):
-                listed = sql.SQL(", ").join(sql.Identifier(name.strip(" '")) for name in columns.split(","))
-                connection.execute(sql.SQL("create index on marts.{} ({})").format(sql.Identifier(path.stem), listed))
-        connection.execute("create index on marts.fct_turns using gin (search)")
-        connection.execute("vacuum analyze")
-        sizes = connection.execute(
+def subjects(url: str) -> Subjects:
+    """The rep with most scored calls, so that nothing is measured on a small case."""
+    with psycopg.connect(url) as connection:
+        counts = connection.execute(
             "select (select count(*) from marts.fct_calls), (select count(*) from marts.fct_turns), "
             "(select count(*) from marts.fct_evidence), pg_size_pretty(pg_database_size(current_database()))"
         ).fetchone()
-    say("warehouse: {:,} calls, {:,} turns, {:,} moments, {}".format(*sizes))  # type: ignore[misc]
+        rep = connection.execute(
+            "select rep_id from marts.fct_calls where is_scored group by rep_id order by count(*) desc, rep_id limit 1"
+        ).fetchone()
+        if counts is None or rep is None:
+            raise SystemExit("This warehouse holds no scored call.")
+        calls = connection.execute(
+            "select call_id from marts.fct_calls where rep_id = %s and is_scored order by started_at desc limit 2", rep
+        ).fetchall()
+        moment = connection.execute(
+            "select evidence_id from marts.fct_evidence where call_id = %s and is_current limit 1", calls[0]
+        ).fetchone()
+    say("warehouse: {:,} calls, {:,} turns, {:,} moments, {}".format(*counts))
+    return Subjects(rep[0], calls[0][0], calls[1][0], moment[0] if moment else "")
+
+
+def tool_calls(about: Subjects) -> dict[str, dict[str, Any]]:
+    return {
+        "analyze_call": {"call_id": about.call},
+        "get_rep_insights": {"rep": about.rep},
+        "search_calls": {"text": "price", "dimension": "discovery", "max_score": 70},
+        "find_moments": {"text": "price", "dimension": "discovery", "polarity": "gap"},
+        "compare_calls": {"call_ids": [about.call, about.other_call]},
+        "get_coaching_plan": {"rep": about.rep},
+        "get_coaching_queue": {},
+        "get_team_overview": {},
+        "get_leaderboard": {"dimension": "discovery"},
+        "analyze_product_knowledge": {},
+        "export_coaching_report": {"rep": about.rep},
+        "get_cost_report": {"group_by": "dimension"},
+        "describe_metric": {"metric": "mean_score"},
+    }
+
+
+def pages(about: Subjects) -> dict[str, str]:
+    return {
+        "overview": "/",
+        "queue": "/queue",
+        "rep": f"/rep?rep={about.rep}",
+        "call": f"/call?call={about.call}&moment={about.moment}",
+        "transcript": f"/call?call={about.call}&view=Transcript",
+        "search": "/search?q=price",
+        "compare": f"/compare?a={about.call}&b={about.other_call}",
+        "leaderboard": "/leaderboard",
+        "skills": "/skills",
+        "reviews": "/reviews",
+        "costs": "/costs",
+        "quality": "/quality",
+        "health": "/health",
+    }
+
+
+def environment(url: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CALL_COACH_")}
+    return {**kept, "DATABASE_URL": url, "CALL_COACH_LOCAL_VIEWER": "admin", "LOG_LEVEL": "WARNING"}
 
 
 @contextmanager
-def process(command: list[str], url: str, port: int, **extra: str) -> Iterator[tuple[psutil.Process, float]]:
-    """A service, and how long it took to accept connections."""
-    started = time.perf_counter()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CALL_COACH_")}
+def process(command: list[str], url: str, **pipes: Any) -> Iterator[subprocess.Popen[bytes]]:
     running = subprocess.Popen(
-        command,
-        env={**kept, "DATABASE_URL": url, "CALL_COACH_LOCAL_VIEWER": "admin", **extra},
+        [sys.executable, *command],
+        env=environment(url),
         cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        **{"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **pipes},
     )
     try:
-        while time.perf_counter() - started < 60:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.02)
-        yield psutil.Process(running.pid), time.perf_counter() - started
+        yield running
     finally:
         running.terminate()
         running.wait(timeout=20)
 
 
-def quantile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+def listening(port: int, deadline_s: float = 60) -> None:
+    until = time.perf_counter() + deadline_s
+    while time.perf_counter() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.01)
+    raise SystemExit("the server did not start")
 
 
-async def measure_tools(url: str, rounds: int) -> None:
+def stdio_start(url: str) -> float:
+    """Seconds from starting the process to its answer to `initialize`."""
+    began = time.perf_counter()
+    with process(
+        ["-m", "streamlit_app.mcp_server", "--stdio"], url, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as running:
+        if running.stdin is None or running.stdout is None:
+            raise SystemExit("the server has no pipes")
+        running.stdin.write(json.dumps(INITIALIZE).encode() + b"\n")
+        running.stdin.flush()
+        answer = json.loads(running.stdout.readline())
+        took = time.perf_counter() - began
+        running.stdin.close()
+    if answer["result"]["serverInfo"]["name"] != "call-coach":
+        raise SystemExit(f"unexpected answer: {answer}")
+    return took
+
+
+def http_start(url: str) -> float:
+    """Seconds from starting the process to its answer to `initialize` over HTTP."""
     port = free_port()
-    command = [sys.executable, "-m", "streamlit_app.mcp_server", "--http", "--port", str(port)]
-    with process(command, url, port) as (_, start_s):
-        say(f"MCP server starts in {start_s:.1f} s")
-        everything: list[float] = []
+    began = time.perf_counter()
+    with process(["-m", "streamlit_app.mcp_server", "--http", "--port", str(port)], url):
+        listening(port)
+        headers = {"Accept": "application/json, text/event-stream"}
+        httpx.post(f"http://127.0.0.1:{port}/mcp", json=INITIALIZE, headers=headers, timeout=30).raise_for_status()
+        return time.perf_counter() - began
+
+
+def measure_start(url: str) -> None:
+    for name, start in (("stdio", stdio_start), ("HTTP", http_start)):
+        took = [start(url) for _ in range(5)]
+        worst = max(took)
+        say(
+            f"MCP server over {name}: first answer after {statistics.median(took):.2f} s, at worst {worst:.2f} s of 5 "
+            f"(limit {START_LIMIT_S:g} s: {verdict(worst, START_LIMIT_S)})"
+        )
+
+
+async def measure_tools(url: str, about: Subjects, rounds: int) -> None:
+    port = free_port()
+    asked = tool_calls(about)
+    with process(["-m", "streamlit_app.mcp_server", "--http", "--port", str(port)], url):
+        listening(port)
         async with Client(StreamableHttpTransport(f"http://127.0.0.1:{port}/mcp")) as client:
-            for tool, arguments in TOOL_CALLS.items():
+            say(f"tools over HTTP, one at a time, {rounds} calls each after one cold; limit p95 {TOOL_LIMIT_MS:g} ms")
+            warm: list[float] = []
+            for tool, arguments in asked.items():
                 took: list[float] = []
-                for _ in range(rounds):
+                failed = ""
+                for _ in range(rounds + 1):
                     at = time.perf_counter()
                     result = await client.call_tool(tool, arguments, raise_on_error=False)
                     took.append((time.perf_counter() - at) * 1000)
-                    if result.is_error:
-                        say(f"  {tool}: {result.content[0].text}")  # type: ignore[union-attr]
-                everything += took[1:]
-                say(f"  {tool:28} p50 {statistics.median(took):6.0f} ms   p95 {quantile(took, 0.95):6.0f} ms")
-            say(f"  all tools, one at a time     p95 {quantile(everything, 0.95):6.0f} ms")
+                    failed = result.content[0].text if result.is_error else failed  # type: ignore[union-attr]
+                p95 = quantile(took[1:], 0.95)
+                warm += took[1:]
+                say(
+                    f"  {tool:28} p50 {statistics.median(took[1:]):6.0f}   p95 {p95:6.0f}   cold {took[0]:6.0f} ms   "
+                    f"{verdict(p95, TOOL_LIMIT_MS)}{f'   FAILED: {failed}' if failed else ''}"
+                )
+            everything = quantile(warm, 0.95)
+            say(f"  {'all tools':28} p95 {everything:6.0f} ms   {verdict(everything, TOOL_LIMIT_MS)}")
             at = time.perf_counter()
+            mixed = list(asked.items()) * 2
             results = await asyncio.gather(
-                *(client.call_tool("get_rep_insights", {"rep": "finch"}, raise_on_error=False) for _ in range(20))
+                *(client.call_tool(tool, arguments, raise_on_error=False) for tool, arguments in mixed[:20])
             )
-            errors = sum(result.is_error for result in results)
-            say(f"  20 at once: {time.perf_counter() - at:.2f} s, {errors} errors")
+            errors = [result.content[0].text for result in results if result.is_error]  # type: ignore[union-attr]
+            say(f"  20 at once: {time.perf_counter() - at:.2f} s, {len(errors)} errors {errors or ''}")
 
 
-def measure_pages(url: str, views: int) -> None:
+def measure_pages(url: str, about: Subjects, views: int) -> None:
     port = free_port()
     app = str(ROOT / "streamlit_app" / "app.py")
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        app,
-        "--server.port",
-        str(port),
-        "--server.enableAgentApi=true",
-    ]
+    options = ["--server.port", str(port), "--server.enableAgentApi=true"]
     site = f"http://127.0.0.1:{port}"
-    with process(command, url, port) as (server, _):
-        chromium = next((path for path in ("/usr/bin/chromium", "/usr/bin/google-chrome") if Path(path).exists()), None)
+    chromium = next((path for path in CHROMIUMS if Path(path).exists()), None)
+    with process(["-m", "streamlit", "run", app, *options], url) as running:
+        listening(port)
         if chromium is None:
             say("no Chromium: pages are not timed")
         else:
-            _time_in_browser(site, chromium)
-        _views(site, server, views)
+            _time_in_browser(site, chromium, pages(about))
+        if views:
+            _views(site, psutil.Process(running.pid), views)
 
 
-def _time_in_browser(site: str, chromium: str) -> None:
+def _time_in_browser(site: str, chromium: str, paths: dict[str, str]) -> None:
     from playwright.sync_api import sync_playwright
 
-    settled = (
-        "() => document.querySelector('h1') && document.querySelector('[data-testid=stApp]')?.dataset.testScriptState "
-        "=== 'notRunning' && !document.querySelector('[data-testid=stSkeleton]')"
-    )
+    say(f"pages in Chromium until nothing moves; limits {COLD_LIMIT_S:g} s cold, {WARM_LIMIT_S:g} s warm")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        warm = browser.new_context()
-        for label in ("cold", "warm"):
-            for name, path in PAGES.items():
-                # cold: nothing in the browser's cache and nothing yet asked for on the server
-                page = (browser.new_context() if label == "cold" else warm).new_page()
-                at = time.perf_counter()
-                page.goto(site + path)
-                page.wait_for_function(settled, timeout=120_000)
-                say(f"  {label} {name:12} {time.perf_counter() - at:5.2f} s")
+        cold: dict[str, float] = {}
+        for name, path in paths.items():
+            # nothing in the browser's cache, nothing yet asked for on the server
+            context = browser.new_context()
+            cold[name] = _opening(context.new_page(), site + path)
+            context.close()
+        context = browser.new_context()
+        _opening(context.new_page(), site)
+        for name, path in paths.items():
+            warm = []
+            for _ in range(5):
+                page = context.new_page()
+                warm.append(_opening(page, site + path))
                 page.close()
+            typical = statistics.median(warm)
+            say(
+                f"  {name:12} cold {cold[name]:5.2f} s {verdict(cold[name], COLD_LIMIT_S):4}   warm {typical:5.2f} s, "
+                f"at worst {max(warm):5.2f} s   {verdict(typical, WARM_LIMIT_S)}"
+            )
         browser.close()
 
 
+def _opening(page: Any, address: str) -> float:
+    at = time.perf_counter()
+    page.goto(address)
+    page.wait_for_function(SETTLED, timeout=120_000)
+    return time.perf_counter() - at
+
+
 def _views(site: str, server: psutil.Process, views: int) -> None:
-    """Memory of the dashboard over many page views, asked for as an agent would."""
-    names = ["overview", "queue", "leaderboard", "skills", "quality", "health", "reviews", "costs"]
+    """Memory of the dashboard over many page views, asked for as an agent would: each is a session of its own."""
+    names = ["overview", "queue", "leaderboard", "skills", "quality", "health", "reviews", "costs", "search"]
+    held: dict[int, float] = {}
     with httpx.Client(timeout=60) as client:
-        for nth in range(views):
+        for nth in range(1, views + 1):
             page = names[nth % len(names)]
-            client.post(
-                f"{site}/_stcore/agent/interact", json={} if page == "overview" else {"page": page}
-            ).raise_for_status()
-            if nth in (views // 10, views // 2, views - 1):
-                say(f"  after {nth + 1:5} views: {server.memory_info().rss / 2**20:.0f} MB")
+            body = {} if page == "overview" else {"page": page}
+            client.post(f"{site}/_stcore/agent/interact", json=body).raise_for_status()
+            if nth in (views // 10, views // 4, views // 2, 3 * views // 4, views):
+                held[nth] = server.memory_info().rss / 2**20
+                say(f"  after {nth:5} views: {held[nth]:.0f} MB")
+    growth = held[views] - held[views // 10]
+    say(f"  growth {growth:+.0f} MB (limit {GROWTH_LIMIT_MB} MB: {verdict(growth, GROWTH_LIMIT_MB)})")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--calls", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--database-url", required=True)
+    parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--views", type=int, default=1_000)
-    parser.add_argument("--database-url")
-    parser.add_argument("--only", choices=["tools", "pages"])
+    parser.add_argument("--only", choices=["start", "tools", "pages"])
     arguments = parser.parse_args()
+    url = arguments.database_url
     say(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    with tempfile.TemporaryDirectory() as folder:
-        url = arguments.database_url
-        if url is None:
-            url = postgres.ensure_database(postgres.start(Path(folder) / "postgres"), "desk")
-            build(url, arguments.calls)
-        try:
-            if arguments.only != "pages":
-                asyncio.run(measure_tools(url, arguments.rounds))
-            if arguments.only != "tools":
-                measure_pages(url, arguments.views)
-        finally:
-            if arguments.database_url is None:
-                postgres.stop(Path(folder) / "postgres")
+    about = subjects(url)
+    if arguments.only in (None, "start"):
+        measure_start(url)
+    if arguments.only in (None, "tools"):
+        asyncio.run(measure_tools(url, about, arguments.rounds))
+    if arguments.only in (None, "pages"):
+        measure_pages(url, about, arguments.views)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,20 @@
 """A small company in tables shaped as dbt's contracts say, so that the desk is tested without a dbt build."""
 
 import hashlib
+import os
 import random
+import socket
+import subprocess
+import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 import yaml
@@ -18,7 +25,10 @@ from knowledge.rubrics import load_rubrics
 from streamlit_app.queries.database import Database
 from streamlit_app.queries.viewer import ADMIN, Viewer, viewer_for
 
-MARTS = Path(__file__).parents[2] / "dbt" / "models" / "marts"
+ROOT = Path(__file__).parents[2]
+MARTS = ROOT / "dbt" / "models" / "marts"
+CHROMIUMS = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+READY_MS = 60_000
 TODAY = datetime.now(UTC).date()
 RUNNING_WEEK = TODAY - timedelta(days=TODAY.weekday())
 
@@ -861,3 +871,96 @@ VISIBLE = {
 def visible() -> dict[str, set[str]]:
     """Who, among the people with calls, each viewer may see."""
     return VISIBLE
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _dashboard(url: str, viewer: str | None = "admin", port: int | None = None, *options: str) -> Iterator[str]:
+    port = port or _free_port()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CALL_COACH_")}
+    app = str(ROOT / "streamlit_app" / "app.py")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", app, "--server.port", str(port), *options],
+        env={**kept, "DATABASE_URL": url, **({"CALL_COACH_LOCAL_VIEWER": viewer} if viewer else {})},
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                if httpx.get(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).status_code == 200:
+                    break
+            except httpx.HTTPError:
+                time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def free_port() -> int:
+    """For a service whose address has to be known before it starts."""
+    return _free_port()
+
+
+@pytest.fixture(scope="session")
+def dashboard() -> Callable[..., AbstractContextManager[str]]:
+    """Serves the dashboard over a warehouse: `with dashboard(url, viewer) as address`."""
+    return _dashboard
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    chromium = next((path for path in CHROMIUMS if Path(path).exists()), None)
+    if chromium is None:
+        pytest.skip("no Chromium on this machine (apt install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def settled() -> Callable[[Any], Any]:
+    """The page once Streamlit has nothing left to draw."""
+
+    def wait(page: Any) -> Any:
+        page.wait_for_selector("h1", timeout=READY_MS)
+        page.wait_for_function(
+            "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
+            " && !document.querySelector('[data-testid=stSkeleton]')",
+            timeout=READY_MS,
+        )
+        page.wait_for_timeout(250)
+        return page
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def opened(settled: Callable[[Any], Any]) -> Callable[[Any, str], Any]:
+    """Goes to an address and waits until it is drawn."""
+
+    def go(page: Any, address: str) -> Any:
+        page.goto(address)
+        return settled(page)
+
+    return go

@@ -2,17 +2,12 @@
 
 import os
 import re
-import socket
-import subprocess
-import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from dagster_project.database.migrate import migrate
@@ -21,7 +16,6 @@ from dagster_project.local import postgres
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
-CHROMIUMS = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 PAGES = {
     "overview": "/",
     "queue": "/queue",
@@ -53,81 +47,15 @@ STALE = (
 OURS = re.compile(r"(http|ws)://127\.0\.0\.1|data:|blob:")
 WIDTHS = "[document.documentElement, document.querySelector('[data-testid=stMain]')].map((part) => part.scrollWidth)"
 READY_MS = 60_000
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def dashboard(url: str, viewer: str = "admin") -> Iterator[str]:
-    port = free_port()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CALL_COACH_")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", str(ROOT / "streamlit_app" / "app.py"), "--server.port", str(port)],
-        env={**kept, "DATABASE_URL": url, "CALL_COACH_LOCAL_VIEWER": viewer},
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                if httpx.get(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).status_code == 200:
-                    break
-            except httpx.HTTPError:
-                time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
+Dashboard = Callable[..., AbstractContextManager[str]]
+Settled = Callable[[Any], Any]
+Opened = Callable[[Any, str], Any]
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium = next((path for path in CHROMIUMS if Path(path).exists()), None)
-    if chromium is None:
-        pytest.skip("no Chromium on this machine (apt install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield launched
-        launched.close()
-
-
-@pytest.fixture(scope="module")
-def site(desk_url: str) -> Iterator[str]:
+def site(dashboard: Dashboard, desk_url: str) -> Iterator[str]:
     with dashboard(desk_url) as url:
         yield url
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    yield context.new_page()
-    context.close()
-
-
-def settled(page: Any) -> Any:
-    """The page once Streamlit has nothing left to draw."""
-    page.wait_for_selector("h1", timeout=READY_MS)
-    page.wait_for_function(
-        "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
-        " && !document.querySelector('[data-testid=stSkeleton]')",
-        timeout=READY_MS,
-    )
-    page.wait_for_timeout(250)
-    return page
-
-
-def opened(page: Any, url: str) -> Any:
-    page.goto(url)
-    return settled(page)
 
 
 def text_of(page: Any) -> str:
@@ -136,7 +64,7 @@ def text_of(page: Any) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
-def test_every_page_draws_without_error_and_asks_no_other_host(name: str, site: str, page: Any) -> None:
+def test_every_page_draws_without_error_and_asks_no_other_host(name: str, site: str, page: Any, opened: Opened) -> None:
     foreign: list[str] = []
     page.on("request", lambda request: foreign.append(request.url) if not OURS.match(request.url) else None)
     opened(page, site + PAGES[name])
@@ -147,7 +75,9 @@ def test_every_page_draws_without_error_and_asks_no_other_host(name: str, site: 
     assert not foreign
 
 
-def test_from_the_team_to_the_quoted_moment_in_three_clicks(site: str, page: Any) -> None:
+def test_from_the_team_to_the_quoted_moment_in_three_clicks(
+    site: str, page: Any, opened: Opened, settled: Settled
+) -> None:
     opened(page, site + "/?team=robin")
     page.get_by_role("link", name=re.compile("^Finch Sample")).first.click()
     page.wait_for_url(re.compile("/rep"))
@@ -168,7 +98,9 @@ def test_from_the_team_to_the_quoted_moment_in_three_clicks(site: str, page: Any
     assert "Crane Sample" not in text_of(page)
 
 
-def test_a_choice_goes_into_the_address_and_back_undoes_it(site: str, page: Any) -> None:
+def test_a_choice_goes_into_the_address_and_back_undoes_it(
+    site: str, page: Any, opened: Opened, settled: Settled
+) -> None:
     opened(page, site + "/leaderboard")
     page.get_by_role("radio", name="Engagement").or_(page.get_by_role("button", name="Engagement")).first.click()
     page.wait_for_url(re.compile("dimension=engagement"))
@@ -183,7 +115,7 @@ def test_a_choice_goes_into_the_address_and_back_undoes_it(site: str, page: Any)
 
 
 @pytest.mark.parametrize("path", STALE)
-def test_a_stale_link_says_so(path: str, site: str, page: Any) -> None:
+def test_a_stale_link_says_so(path: str, site: str, page: Any, opened: Opened) -> None:
     opened(page, site + path)
     assert page.locator("[data-testid=stAlert]").count() >= 1
     assert page.locator("[data-testid=stException]").count() == 0
@@ -191,7 +123,7 @@ def test_a_stale_link_says_so(path: str, site: str, page: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
-def test_a_phone_needs_no_sideways_scrolling(name: str, site: str, browser: Any) -> None:
+def test_a_phone_needs_no_sideways_scrolling(name: str, site: str, browser: Any, opened: Opened) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844})
     page = opened(context.new_page(), site + PAGES[name])
     widths = page.evaluate(WIDTHS)
@@ -202,7 +134,7 @@ def test_a_phone_needs_no_sideways_scrolling(name: str, site: str, browser: Any)
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_nothing_serious_of_ours(name: str, scheme: str, site: str, browser: Any) -> None:
+def test_axe_finds_nothing_serious_of_ours(name: str, scheme: str, site: str, browser: Any, opened: Opened) -> None:
     axe = Path(os.environ.get("CALL_COACH_CONFORMANCE", "")) / "node_modules" / "axe-core" / "axe.min.js"
     if not axe.is_file():
         pytest.skip("axe-core is not installed: npm i axe-core in the folder that CALL_COACH_CONFORMANCE names")
@@ -220,7 +152,11 @@ def test_axe_finds_nothing_serious_of_ours(name: str, scheme: str, site: str, br
 
 
 def test_a_database_that_stops_is_explained_and_its_return_needs_no_restart(
-    tmp_path_factory: pytest.TempPathFactory, fill_company: Callable[[str], None], page: Any
+    tmp_path_factory: pytest.TempPathFactory,
+    fill_company: Callable[[str], None],
+    page: Any,
+    opened: Opened,
+    dashboard: Dashboard,
 ) -> None:
     folder = tmp_path_factory.mktemp("stopping")
     server = postgres.start(folder)
