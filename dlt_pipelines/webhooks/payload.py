@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+OLDEST_YEAR, LATEST_YEAR = 1970, 9999
 PLAIN_CALL_ID = re.compile(r"[\x21-\x7e]{1,100}")
 
 
@@ -52,5 +53,8 @@ def _moment(value: Any) -> datetime | None:
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
+        return None
+    # at the calendar's edges another zone's clock, or Postgres, names a year that Python does not have
+    if not OLDEST_YEAR <= moment.year < LATEST_YEAR:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

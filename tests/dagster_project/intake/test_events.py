@@ -141,6 +141,16 @@ def test_odd_events_are_parked_with_the_reason_and_hold_nothing_up(warehouse: An
         assert reason
 
 
+def test_a_start_at_the_edge_of_the_calendar_holds_no_other_event_up(warehouse: Any) -> None:
+    edges = ("9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00Z")
+    odd = [warehouse.announce(f"9{n}", started=started) for n, started in enumerate(edges)]
+    warehouse.announce("1")
+    batches = look(warehouse)
+    assert "1" in [call_id for batch in batches for call_id in batch.call_ids]
+    taken = {event_id for batch in batches for event_id in batch.event_ids}
+    assert all(event_id in taken or warehouse.state(event_id)[0] == "parked" for event_id in odd)
+
+
 def test_the_same_bytes_under_a_fresh_id_cause_nothing(warehouse: Any, call_event: Callable[..., bytes]) -> None:
     first = warehouse.deliver(call_event("1"), key="gong:id:1")
     look(warehouse)

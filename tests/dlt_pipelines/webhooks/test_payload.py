@@ -17,7 +17,7 @@ def test_an_id_sent_as_a_number_beyond_2_to_the_53_stays_exact() -> None:
     assert read_hint(b'{"callData": {"metaData": {"id": 5599332235511222779}}}').call_id == "5599332235511222779"
 
 
-@pytest.mark.parametrize("started", [b"null", b'"yesterday"', b"17", b'""', b"{}"])
+@pytest.mark.parametrize("started", [b"null", b'"yesterday"', b"17", b'""', b"{}", b'"9999-12-31T23:59:59-14:00"'])
 def test_a_start_that_cannot_be_read_is_left_open(started: bytes) -> None:
     assert read_hint(b'{"callData": {"metaData": {"id": "1", "started": ' + started + b"}}}").started_at is None
 
