@@ -9,18 +9,30 @@ import sys
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.markup import escape
 
 from dagster_project.commands import coaching, data, health, knowledge, serve
-from dagster_project.commands.terminal import Exit, console, errors, fail, monday, show_progress, warehouse
+from dagster_project.commands.panels import KEEP, SERVE, START, WORK
+from dagster_project.commands.terminal import (
+    Exit,
+    check_settings,
+    console,
+    errors,
+    fail,
+    monday,
+    show_progress,
+    warehouse,
+)
 from dagster_project.settings import Settings
 
 app = typer.Typer(
     name="call-coach",
     help="Turns recorded sales calls into coaching. Start with [bold]call-coach demo[/bold]: no key, no set-up.",
+    epilog="Exit codes: 0 done, 1 a part failed, 2 a wrong request or setting, 3 partial: run it again later. "
+    "Settings and their defaults stand in .env.example.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -28,8 +40,8 @@ app = typer.Typer(
 simulate_app = typer.Typer(
     help="Stand-ins for Gong, Claude and HubSpot as servers on this machine.", no_args_is_help=True
 )
-app.add_typer(simulate_app, name="simulate")
-app.add_typer(knowledge.app, name="knowledge")
+app.add_typer(simulate_app, name="simulate", rich_help_panel=SERVE)
+app.add_typer(knowledge.app, name="knowledge", rich_help_panel=WORK)
 app.add_typer(coaching.app)
 app.add_typer(serve.app)
 app.add_typer(health.app)
@@ -57,7 +69,7 @@ def _run_weeks(settings: Settings, database_url: str, weeks: tuple[date, ...], n
         )
 
 
-@app.command()
+@app.command(rich_help_panel=START, epilog="Example: [cyan]call-coach demo --data ~/gong-export[/cyan]")
 def demo(
     data: Annotated[
         Path | None,
@@ -70,6 +82,7 @@ def demo(
     Scores come from the sandbox, which matches phrases; they show the mechanics, not Claude's judgement.
     """
     settings = Settings()
+    check_settings()
     show_progress(settings)
     from dagster_project.defs.partitions import weeks_between
     from dagster_project.local.demo import company_date, demo_services, remember_demo
@@ -102,19 +115,24 @@ def demo(
         )
 
 
-@app.command()
+@app.command(rich_help_panel=WORK, epilog="Example: [cyan]call-coach run --from 2026-10-01 --to 2026-11-16[/cyan]")
 def run(
     week: Annotated[str | None, typer.Option(help="One week, by any of its days: 2026-11-16.")] = None,
     first: Annotated[str | None, typer.Option("--from", help="The first week, by any of its days.")] = None,
     last: Annotated[
         str | None, typer.Option("--to", help="The last week, by any of its days; today's by default.")
     ] = None,
+    mode: Annotated[
+        Literal["incremental", "full"],
+        typer.Option(help="full reads all of Gong's calls again first, which alone finds out what was deleted there."),
+    ] = "incremental",
 ) -> None:
     """Load from Gong, score with Claude and build the marts, once. Without a week: the last 14 days and today's week.
 
     Needs GONG_API_KEY, GONG_API_SECRET and ANTHROPIC_API_KEY; DATABASE_URL too, unless the embedded Postgres will do.
     """
     settings = Settings()
+    check_settings(needs_keys=True)
     show_progress(settings)
     from dagster_project.defs.partitions import weeks_between
 
@@ -124,6 +142,8 @@ def run(
     if from_week > to_week:
         raise fail(f"The first week ({from_week}) is after the last ({to_week}).")
     with warehouse(settings) as database_url:
+        if mode == "full":
+            _read_everything(database_url)
         _run_weeks(
             settings,
             database_url,
@@ -132,7 +152,28 @@ def run(
         )
 
 
-@app.command()
+def _read_everything(database_url: str) -> None:
+    from dlt_pipelines.errors import ApiError, LoadFailedError
+    from dlt_pipelines.gong.settings import GongSettings
+    from dlt_pipelines.gong.source import load
+
+    try:
+        report = load(
+            database_url=database_url,
+            settings=GongSettings(),
+            streams=["calls", "transcripts"],
+            mode="full",
+            on_progress=logging.getLogger(__name__).info,
+        )
+    except (ApiError, LoadFailedError) as error:
+        raise fail(str(error), Exit.FAILED) from error
+    if report.is_partial:
+        raise fail(
+            "\n".join([*report.lines(), "Reading everything stopped early; run it again to go on."]), Exit.PARTIAL
+        )
+
+
+@app.command(rich_help_panel=START, epilog="Example: [cyan]call-coach up[/cyan]")
 def up() -> None:
     """Open all services on this machine: dashboard, Dagster UI and MCP server. Ctrl-C ends them all.
 
@@ -140,6 +181,7 @@ def up() -> None:
     embedded database.
     """
     settings = Settings()
+    check_settings()
     show_progress(settings)
     from contextlib import ExitStack
 
@@ -204,7 +246,7 @@ def _serve(module: str, port: int, arguments: list[str]) -> None:
     runpy.run_module(module, run_name="__main__")
 
 
-@app.command()
+@app.command(rich_help_panel=KEEP, epilog="Example: [cyan]call-coach migrate[/cyan]")
 def migrate() -> None:
     """Bring the database of DATABASE_URL (or the embedded one) to the shape this version needs."""
     with warehouse(Settings()):

@@ -98,8 +98,8 @@ def wrong_values(error: ValidationError) -> str:
 def _variable(settings_class: str, field: str) -> str:
     if field.isupper():
         return field
-    prefix = {"GongSettings": "GONG_", "AnalysisSettings": "CALL_COACH_"}.get(settings_class, "")
-    return f"{prefix}{field}".upper()
+    prefixes = {"GongSettings": "GONG_", "HubSpotSettings": "HUBSPOT_", "AnalysisSettings": "CALL_COACH_"}
+    return f"{prefixes.get(settings_class, '')}{field}".upper()
 
 
 def apply(environment: dict[str, str]) -> None:

@@ -56,7 +56,7 @@ def write_logs(settings: LogSettings) -> None:
             processors=[
                 ProcessorFormatter.remove_processors_meta,
                 JSONRenderer(ensure_ascii=False, default=str) if settings.log_format == "json" else _plain,
-                lambda _, __, line: without_secrets(line),
+                lambda _, __, line: without_secrets(str(line)),
             ],
         )
     )

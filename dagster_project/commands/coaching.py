@@ -8,14 +8,23 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from dagster_project.commands.terminal import Exit, console, fail, monday, show_progress, shown_warehouse
+from dagster_project.commands.panels import WORK
+from dagster_project.commands.terminal import (
+    Exit,
+    check_settings,
+    console,
+    fail,
+    monday,
+    show_progress,
+    shown_warehouse,
+)
 from dagster_project.settings import Settings
 
 app = typer.Typer()
 logger = logging.getLogger(__name__)
 
 
-@app.command()
+@app.command(rich_help_panel=WORK, epilog="Example: [cyan]call-coach analyze --week 2026-11-16 --dry-run[/cyan]")
 def analyze(
     call_ids: Annotated[list[str] | None, typer.Argument(help="Ids of calls in Gong.")] = None,
     week: Annotated[str | None, typer.Option(help="Instead of calls a week, by any of its days: 2026-11-16.")] = None,
@@ -33,6 +42,7 @@ def analyze(
     Exit code 3 when some calls are still without a score: see `call-coach status`.
     """
     settings = Settings()
+    check_settings()
     show_progress(settings)
     from dagster_project.operations import analyze as analysing
     from dagster_project.operations.marts import BuildError
@@ -63,8 +73,8 @@ def analyze(
                 submitted = analysing.submit(database_url, selection, is_forced=force, on_progress=logger.info)
                 console.print(
                     f"{submitted.requests} requests handed in as {len(submitted.batches)} batches; "
-                    f"{submitted.served_from_cache} answers were there already, {submitted.left_for_live} calls are "
-                    "left to a live run. The sensor `claude_batches` collects them."
+                    f"{submitted.served_from_cache} answers were there already, {submitted.left_for_live} questions "
+                    "that the model declined before are left to a live run. The sensor `claude_batches` collects them."
                 )
                 return
             report = analysing.analyze(database_url, selection, is_forced=force, on_progress=logger.info)
@@ -79,7 +89,7 @@ def analyze(
         raise typer.Exit(Exit.PARTIAL)
 
 
-@app.command("import")
+@app.command("import", rich_help_panel=WORK, epilog="Example: [cyan]call-coach import ~/transcripts[/cyan]")
 def import_calls(
     path: Annotated[
         Path, typer.Argument(help="A folder of Gong-shaped JSON, or WebVTT, SRT or `Speaker: text` files.")
@@ -111,7 +121,7 @@ def import_calls(
         raise typer.Exit(Exit.PARTIAL)
 
 
-@app.command()
+@app.command(rich_help_panel=WORK, epilog="Example: [cyan]call-coach review --week 2026-11-09 --deliver[/cyan]")
 def review(
     week: Annotated[str | None, typer.Option(help="The week, by any of its days; last week by default.")] = None,
     deliver: Annotated[bool, typer.Option("--deliver", help="Send by SMTP_URL and SLACK_WEBHOOK_URL too.")] = False,
@@ -149,7 +159,7 @@ def review(
         raise typer.Exit(Exit.PARTIAL)
 
 
-@app.command("eval")
+@app.command("eval", rich_help_panel=WORK, epilog="Example: [cyan]call-coach eval labels.csv[/cyan]")
 def evaluate(
     labels: Annotated[
         Path | None,

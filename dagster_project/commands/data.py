@@ -9,15 +9,16 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from dagster_project.commands.panels import KEEP
 from dagster_project.commands.terminal import Exit, console, fail, show_progress, shown_warehouse
 from dagster_project.settings import Settings
 
 app = typer.Typer()
 dead_letters_app = typer.Typer(help="What could not be loaded: look at it, try again.", no_args_is_help=True)
-app.add_typer(dead_letters_app, name="dead-letters")
+app.add_typer(dead_letters_app, name="dead-letters", rich_help_panel=KEEP)
 
 
-@app.command()
+@app.command(rich_help_panel=KEEP, epilog="Example: [cyan]call-coach erase --rep ada@example.com[/cyan]")
 def erase(
     call: Annotated[str | None, typer.Option(help="A call's id in Gong.")] = None,
     rep: Annotated[str | None, typer.Option(help="A person's user id in Gong or e-mail address.")] = None,
@@ -70,7 +71,7 @@ def erase(
         raise fail(f"These rows still mention it: {left}. Look at them by hand.", Exit.PARTIAL)
 
 
-@app.command()
+@app.command(rich_help_panel=KEEP, epilog="Example: [cyan]call-coach backup ~/call-coach.backup[/cyan]")
 def backup(
     file: Annotated[
         Path | None, typer.Argument(help="Where to; a dated file under CALL_COACH_HOME by default.")
@@ -88,7 +89,7 @@ def backup(
     console.print(f"{escape(str(made.path))} ({made.bytes / 1e6:.1f} MB)")
 
 
-@app.command()
+@app.command(rich_help_panel=KEEP, epilog="Example: [cyan]call-coach restore ~/call-coach.backup[/cyan]")
 def restore(
     file: Annotated[Path, typer.Argument(help="A file that `call-coach backup` made.")],
     drop_old: Annotated[
@@ -122,7 +123,7 @@ def restore(
         )
 
 
-@app.command()
+@app.command(rich_help_panel=KEEP, epilog="Example: [cyan]call-coach retention --years 3 --dry-run[/cyan]")
 def retention(
     years: Annotated[int, typer.Option(min=1, help="How many years are kept.")] = 5,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only.")] = False,

@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
+from dagster_project.commands.panels import START, WORK
 from dagster_project.commands.terminal import Exit, console, fail, shown_warehouse
 from dagster_project.settings import Settings
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(rich_help_panel=START, epilog="Example: [cyan]call-coach doctor --offline[/cyan]")
 def doctor(
     offline: Annotated[bool, typer.Option("--offline", help="Ask neither Gong nor Claude.")] = False,
 ) -> None:
@@ -34,7 +35,7 @@ def doctor(
         raise typer.Exit(Exit.FAILED)
 
 
-@app.command()
+@app.command(rich_help_panel=WORK, epilog="Example: [cyan]call-coach status[/cyan]")
 def status() -> None:
     """Freshness, coverage, queues, spend and failures at a glance.
 
@@ -47,7 +48,7 @@ def status() -> None:
         console.print(status_screen(read_status(database_url)))
 
 
-@app.command()
+@app.command(rich_help_panel=WORK, epilog="Example: [cyan]call-coach costs --by day --days 7[/cyan]")
 def costs(
     days: Annotated[int, typer.Option(min=1, help="How many days back, today included.")] = 28,
     by: Annotated[str, typer.Option(help="day, model or dimension.")] = "dimension",

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from dagster_project.commands.panels import SERVE
 from dagster_project.commands.terminal import Exit, fail, shown_warehouse
 from dagster_project.settings import ROOT, Settings
 
@@ -27,7 +28,7 @@ def _serve(command: Sequence[str], environment: Mapping[str, str] | None = None)
         raise typer.Exit(Exit.WRONG_REQUEST if code == Exit.WRONG_REQUEST else Exit.FAILED)
 
 
-@app.command("app")
+@app.command("app", rich_help_panel=SERVE, epilog="Example: [cyan]call-coach app --port 8600[/cyan]")
 def dashboard(port: Annotated[int, typer.Option(help="A free port on 127.0.0.1.")] = 8501) -> None:
     """The dashboard alone, on 127.0.0.1. CALL_COACH_LOCAL_VIEWER says as whom; `admin` unless sign-in is set up."""
     script = str(ROOT / "streamlit_app" / "app.py")
@@ -37,7 +38,7 @@ def dashboard(port: Annotated[int, typer.Option(help="A free port on 127.0.0.1."
     )
 
 
-@app.command()
+@app.command(rich_help_panel=SERVE, epilog="Example: [cyan]call-coach mcp --viewer you@example.com[/cyan]")
 def mcp(
     http: Annotated[bool, typer.Option("--http", help="Serve HTTP on 127.0.0.1 instead of standard input.")] = False,
     port: Annotated[int, typer.Option(help="With --http.")] = 8765,
@@ -56,7 +57,7 @@ def mcp(
     _serve(["-m", "streamlit_app.mcp_server", *arguments], {"CALL_COACH_LOCAL_VIEWER": chosen} if chosen else None)
 
 
-@app.command()
+@app.command(rich_help_panel=SERVE, epilog="Example: [cyan]call-coach webhooks --port 8080[/cyan]")
 def webhooks(port: Annotated[int, typer.Option(help="A free port on 127.0.0.1; 0 takes any.")] = 8080) -> None:
     """The receiver of Gong's webhooks alone, on 127.0.0.1: put your TLS proxy in front of it."""
     _serve(["-m", "dlt_pipelines.webhooks", "--port", str(port)])

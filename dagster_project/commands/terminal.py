@@ -1,6 +1,7 @@
 """What every command shares: where it prints, how it ends, and which warehouse it is about."""
 
 import logging
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from datetime import date, timedelta
 from enum import IntEnum
 
 import typer
+from pydantic import SecretStr
+from rich import progress
 from rich.console import Console
 from rich.markup import escape
 
@@ -19,6 +22,9 @@ from dlt_pipelines.logs import without_secrets, write_logs
 console = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 110)
 errors = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 110)
 
+# "3 of 8 calls"
+COUNTED = re.compile(r"\b(\d[\d,]*) of (\d[\d,]*) ")
+
 
 class Exit(IntEnum):
     DONE = 0
@@ -28,17 +34,72 @@ class Exit(IntEnum):
 
 
 class Progress(logging.Handler):
-    """One line per step of the work, with the seconds since the command began."""
+    """One line per step of the work, with the seconds since the command began.
+
+    On a terminal what counts, "3 of 8 calls", moves a bar instead and stays as a line when it is through.
+    """
 
     def __init__(self) -> None:
         super().__init__(level=logging.INFO)
         self.started = time.monotonic()
+        self.bar: progress.Progress | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
+        text = without_secrets(record.getMessage())
+        counted = COUNTED.search(text) if console.is_terminal else None
+        if counted is not None:
+            done, total = (int(number.replace(",", "")) for number in counted.groups())
+            self._move(text, done, total)
+            if done < total:
+                return
+        self._put_bar_away()
         style = "yellow" if record.levelno >= logging.WARNING else "dim"
-        console.print(
-            f"[dim]{time.monotonic() - self.started:5.0f} s[/dim]  "
-            f"[{style}]{escape(without_secrets(record.getMessage()))}[/{style}]"
+        console.print(f"[dim]{time.monotonic() - self.started:5.0f} s[/dim]  [{style}]{escape(text)}[/{style}]")
+
+    def _move(self, text: str, done: int, total: int) -> None:
+        if self.bar is None:
+            columns = (progress.BarColumn(), progress.TimeRemainingColumn(), progress.TextColumn("{task.description}"))
+            # the tools' own output goes to a log file and must not be caught
+            self.bar = progress.Progress(
+                *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
+            )
+            self.bar.add_task("")
+            self.bar.start()
+        self.bar.update(self.bar.task_ids[0], description=escape(text), completed=done, total=total)
+
+    def _put_bar_away(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+    def close(self) -> None:
+        """At the end of the process, whatever ended it: the terminal gets its cursor back."""
+        self._put_bar_away()
+        super().close()
+
+
+def check_settings(*, needs_keys: bool = False) -> None:
+    """Read the settings of every part, so that a wrong or missing one is named before anything is started.
+
+    Raises:
+        pydantic.ValidationError: for a value that does not fit; the command line names the variable.
+    """
+    from dagster_project.analysis.settings import OFFICIAL_URL, AnalysisSettings
+    from dagster_project.reviews.settings import ReviewSettings
+    from dlt_pipelines.gong.settings import GongSettings
+    from dlt_pipelines.hubspot.settings import HubSpotSettings
+
+    gong, analysis = GongSettings(), AnalysisSettings()
+    HubSpotSettings()
+    ReviewSettings()
+    keys = {"GONG_API_KEY": gong.api_key, "GONG_API_SECRET": gong.api_secret}
+    if analysis.origin == OFFICIAL_URL:
+        keys["ANTHROPIC_API_KEY"] = analysis.api_key or SecretStr("")
+    missing = [name for name, key in keys.items() if not key.get_secret_value()]
+    if needs_keys and missing:
+        raise fail(
+            f"Not set: {', '.join(missing)}. Put them into .env (see .env.example); `call-coach doctor` says where "
+            "to get them, and `call-coach demo` needs none."
         )
 
 

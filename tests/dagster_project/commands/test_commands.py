@@ -1,7 +1,12 @@
 """The command line: every command explains itself, and a wrong request says what a right one is."""
 
+import contextlib
 import io
 import logging
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +17,7 @@ from typer.testing import CliRunner
 
 from dagster_project.cli import app
 from dagster_project.commands.terminal import Exit, console
+from dagster_project.settings import ROOT
 
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 WANTED = {
@@ -59,6 +65,55 @@ def test_every_command_explains_itself(call: Call, name: str) -> None:
     assert code == Exit.DONE
     assert COMMANDS[name].help
     assert "Usage" in text
+
+
+def test_the_help_teaches_exit_codes_and_a_way_to_begin(call: Call) -> None:
+    _, text = call("--help")
+    assert "3 partial" in text
+    assert text.index("Start here") < text.index("Day to day") < text.index("Services, one at a time")
+    assert "Example: call-coach run --from" in call("run", "--help")[1]
+
+
+def test_a_run_without_keys_names_them_before_anything_starts(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("GONG_API_KEY", "GONG_API_SECRET", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"):
+        monkeypatch.setenv(name, "")
+    code, text = call("run")
+    assert code == Exit.WRONG_REQUEST
+    assert "GONG_API_KEY, GONG_API_SECRET, ANTHROPIC_API_KEY" in text
+    assert not list(tmp_path.iterdir())
+
+
+LONG_WORK = """
+import logging
+from dagster_project.commands.terminal import show_progress
+from dagster_project.settings import Settings
+
+show_progress(Settings())
+for done in (1, 2, 3):
+    logging.getLogger("dagster_project.work").info("%s of 3 calls, %s requests", done, 5 * done)
+"""
+
+
+def test_long_work_moves_a_bar_on_a_terminal_and_prints_lines_elsewhere() -> None:
+    command = [sys.executable, "-c", LONG_WORK]
+    plain = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert [line.split("  ")[-1] for line in plain.stdout.splitlines()] == [
+        f"{done} of 3 calls, {5 * done} requests" for done in (1, 2, 3)
+    ]
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, cwd=ROOT, env={**os.environ, "TERM": "xterm"}):
+        os.close(theirs)
+        shown = b""
+        # a terminal whose other end was closed answers with an error
+        with contextlib.suppress(OSError):
+            while part := os.read(ours, 65_536):
+                shown += part
+    os.close(ours)
+    assert "━" in shown.decode()
+    # the last count stays as a line
+    assert shown.decode().rstrip().endswith("3 of 3 calls, 15 requests\x1b[0m")
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,8 @@ def said(done: subprocess.CompletedProcess[str], home: Path) -> str:
         (("status",), {"DATABASE_URL": "mysql://me:planted-db-password-7@127.0.0.1:9/x"}),
         (("doctor",), {"GONG_LOOK_BACK_DAYS": "planted-in-the-wrong-place-8"}),
         (("run",), {"LOG_LEVEL": "planted-in-the-wrong-place-8"}),
+        (("run",), {"GONG_TIMEOUT_S": "planted-in-the-wrong-place-8"}),
+        (("analyze", "1"), {"CALL_COACH_CONCURRENCY": "planted-in-the-wrong-place-8"}),
     ],
 )
 def test_no_secret_is_printed_or_logged(tmp_path: Path, arguments: tuple[str, ...], change: dict[str, str]) -> None:
