@@ -2,10 +2,14 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+from rows import ROWS
 
 Event = dict[str, Any]
 
@@ -18,6 +22,7 @@ class Verdict:
     must_hold: str
     holds: bool
     figures: str
+    scenario: str = ""
 
 
 def judge(path: Path) -> list[Verdict]:
@@ -36,7 +41,15 @@ def judge(path: Path) -> list[Verdict]:
         "pipeline kills": _kills,
         "two of everything": _rivals,
         "postgres faults": _postgres,
+        "Gong storms": _gong_storms,
+        "Claude storms": _claude_storms,
         "API storms": _storms,
+        "disk full": _disk,
+        "memory limit": _memory,
+        "webhook flood": _flood,
+        "hostile calls": _hostile,
+        "MCP abuse": _desk,
+        "restores": _restores,
         "erasures": _erasures,
         "receiver kills": _receiver,
         "rebuilds": _rebuilds,
@@ -44,8 +57,26 @@ def judge(path: Path) -> list[Verdict]:
     for scenario, judge_one in judges.items():
         seen = [event for event in events if event["scenario"] == scenario]
         if seen:
-            verdicts.append(judge_one(seen, reference))
+            verdicts.append(replace(judge_one(seen, reference), scenario=scenario))
     return verdicts
+
+
+def rows(path: Path, verdicts: list[Verdict]) -> str:
+    """The promised faults one by one, each with what showed it in this history; empty where its tests were not run."""
+    events = _newest([json.loads(line) for line in path.read_text().splitlines()])
+    tested = {event["number"]: event for event in events if event["scenario"] == "rows"}
+    if not tested:
+        return ""
+    holds = {verdict.scenario: "holds" if verdict.holds else "DOES NOT HOLD" for verdict in verdicts}
+    lines = ["| # | fault | shown by |", "|---|---|---|"]
+    for row in ROWS:
+        shown = [f"{name}: {holds.get(name, 'not run')}" for name in row.scenarios]
+        if row.tests:
+            event = tested[row.number]
+            counts = ", ".join(f"{event[name]} {name}" for name in ("passed", "failed", "skipped") if event.get(name))
+            shown.append(f"tests: {counts or 'none'}" + "".join(f", not found: {name}" for name in event["unmatched"]))
+        lines.append(f"| {row.number} | {row.fault} | {'; '.join(shown)} |")
+    return "\n".join(lines) + "\n"
 
 
 def _newest(events: list[Event]) -> list[Event]:
@@ -93,21 +124,23 @@ def _kills(events: list[Event], reference: Event) -> Verdict:
     paid_twice = sum(event["ledger"]["paid_twice"] for event in rounds)
     still_open = sum(event["ledger"]["open"] for event in rounds)
     unrecorded = sum(max(0, event["served"] - event["ledger"]["attempts"]) for event in rounds)
-    stray = sum(event["left"]["locks"] for event in rounds)
+    stray = sum(event["left"]["locks"] + event["left"].get("processes", 0) for event in rounds)
     temporary = sum(event["left"]["temporary_folders"] for event in rounds)
     by_victim = {
         kind: sum(event["victim"].startswith(kind) for event in killed) for kind in ("group", "main process", "child")
     }
+    by_phase = Counter(event.get("during", "unknown") for event in killed)
     holds = bool(rounds) and len(same) == len(rounds) and not (hands or hung or paid_twice or still_open or stray)
     bound = f", so a kill does harm in under {100 * 3 / len(killed):.1f} % of cases at 95 %" if killed and holds else ""
     return Verdict(
         "kill -9 at random moments over a whole run",
         "the next run ends well and the marts equal those of an undisturbed run",
         holds,
-        f"{len(killed)} kills ({', '.join(f'{n} {kind}' for kind, n in by_victim.items())}), {len(rounds)} rounds, "
+        f"{len(killed)} kills ({', '.join(f'{n} {kind}' for kind, n in by_victim.items())}; "
+        f"{', '.join(f'{n} in {name}' for name, n in by_phase.most_common())}), {len(rounds)} rounds, "
         f"{len(same)} with equal marts{bound}; {second} needed a second try, {hung} hung, {hands} needed hands; "
         f"{paid_twice} answers recorded twice, {unrecorded} requests unrecorded, {still_open} left open, "
-        f"{stray} locks and {temporary} temporary folders left behind{_differences(rounds, reference)}",
+        f"{stray} locks or processes and {temporary} temporary folders left behind{_differences(rounds, reference)}",
     )
 
 
@@ -155,6 +188,151 @@ def _storms(events: list[Event], reference: Event) -> Verdict:
         same == len(seen) and not any(event["code"] for event in seen),
         f"{faults} faults of Claude met; exit codes of the stormy runs {[event['codes'] for event in seen]}; "
         f"states {sorted(states)}; {same} of {len(seen)} with equal marts{_differences(seen, reference)}",
+    )
+
+
+def _gong_storms(events: list[Event], reference: Event) -> Verdict:
+    seen = _observed(events)
+    same = sum(not _different(event, reference) for event in seen)
+    # a storm that ended a run early must have said so
+    unsaid = sum(3 in event["codes"] and not event["said"] for event in seen)
+    crashes = sum(code not in (0, 1, 3) for event in seen for code in event["codes"])
+    runs = "; ".join(f"{event['kind']}: exit codes {event['codes']}" for event in seen)
+    return Verdict(
+        "Gong: 429 for hours; 429, 500, cut and malformed answers, expired cursors, hangs",
+        "partial is said, the next run completes, equal marts",
+        same == len(seen) and not any(event["code"] for event in seen) and not unsaid and not crashes,
+        f"{runs}; {sum(event['gong_requests'] for event in seen)} requests to Gong, {unsaid} partial runs unsaid; "
+        f"{same} of {len(seen)} with equal marts{_differences(seen, reference)}",
+    )
+
+
+NAMED_STATES = frozenset({"scored", "not_applicable", "refused", "failed", "too_long", "ineligible"})
+
+
+def _claude_storms(events: list[Event], reference: Event) -> Verdict:
+    seen = _observed(events)
+    limits = [event for event in seen if event["kind"] != "nonsense"]
+    same = sum(not _different(event, reference) for event in limits)
+    off = [abs(Decimal(event["ledger"]["cost_usd"]) - Decimal(event["billed_usd"])) for event in seen]
+    billed = sum(Decimal(event["billed_usd"]) for event in seen)
+    nameless = sum(set(event["ledger"]["states"]) - NAMED_STATES != set() for event in seen)
+    missing = sum(event["n_questions"] - sum(event["ledger"]["states"].values()) for event in seen)
+    faults = Counter(
+        {kind.removeprefix("fault:"): n for event in seen for kind, n in event["served"].items() if "fault:" in kind}
+    )
+    holds = same == len(limits) and max(off) < Decimal("0.01") and not nameless and not missing
+    runs = "; ".join(f"{event['kind']}: exit codes {event['codes']}, states {event['states']}" for event in seen)
+    return Verdict(
+        "Claude: spend cap, 429 and 529 storms, cut streams, refusals, nonsense",
+        "every question ends scored or in a named state; the ledger equals the bill to the cent",
+        holds,
+        f"{sum(faults.values())} faults of {len(faults)} kinds; {runs}; billed ${billed:.2f}, ledger off by "
+        f"${max(off):.6f} at most; {missing} questions without a state; {same} of {len(limits)} with equal marts"
+        f"{_differences(limits, reference)}",
+    )
+
+
+def _disk(events: list[Event], reference: Event) -> Verdict:
+    if refused := [event for event in events if event["event"] == "not run"]:
+        return Verdict("disk full", "clean error, resumes", False, f"not run: {refused[0]['reason']}")
+    seen = _observed(events)
+    filled = [event for event in events if event["event"] == "filled" and event["was_running"]]
+    disturbed = [event for event in events if event["event"] == "disturbed run ended"]
+    same = sum(not _different(event, reference) for event in seen)
+    lost = sum(event["lost"] for event in seen)
+    traces = sum("Traceback" in event["log"] for event in disturbed)
+    hung = sum(event["code"] == 124 for event in disturbed)
+    return Verdict(
+        "the disk is full at a random moment of a run, and free again after it",
+        "clean error, no corruption, resumes; no acknowledged event is lost",
+        same == len(seen) and not any(event["code"] for event in seen) and not (lost or hung or traces),
+        f"{len(filled)} of {len(disturbed)} in mid-run, exit codes {[event['code'] for event in disturbed]}, "
+        f"{hung} hung, {traces} showed a traceback, Postgres stayed up in "
+        f"{sum(event['postgres_was_up'] for event in disturbed)}; {sum(e['acked'] for e in seen)} events acknowledged, "
+        f"{sum(event['refused'] for event in seen)} told to come back, {lost} lost, "
+        f"{sum(event['twice'] for event in seen)} twice; {same} of {len(seen)} with equal marts"
+        f"{_differences(seen, reference)}",
+    )
+
+
+def _memory(events: list[Event], _: Event) -> Verdict:
+    counted = events[-1]
+    if counted["event"] == "not run":
+        return Verdict("memory limit", "no process is killed for memory", False, f"not run: {counted['reason']}")
+    calls, turns = counted["scored"]
+    return Verdict(
+        f"a run in {counted['limit'] / 2**20:.0f} MB, dbt included, with a call of {counted['hours']} hours",
+        "no process is killed for memory, the call is scored",
+        counted["code"] == 0 and counted["killed"] == 0 and calls > 0,
+        f"exit code {counted['code']}, peak {counted['peak'] / 2**20:.0f} MB with the page cache, {counted['killed']} "
+        f"killed, {calls} calls scored, {turns:,} turns in the longest, {counted['seconds']} s",
+    )
+
+
+def _flood(events: list[Event], _: Event) -> Verdict:
+    counted = events[-1]
+    clocks = counted["clocks"]
+    holds = (
+        counted["rows"] == counted["good"] // 20
+        and counted["good_ok"] == counted["good"]
+        and not (counted["forged_ok"] or counted["server_errors"] or clocks["wrong"])
+    )
+    return Verdict(
+        "a flood of webhooks: copies, any order, forgeries, clocks that differ",
+        "each event is stored once, every genuine delivery is taken and no forged one, the clock rule holds",
+        holds,
+        f"{counted['sent']:,} sent in {counted['seconds']} s, {counted['good_ok']:,} of {counted['good']:,} genuine "
+        f"taken as {counted['rows']} rows, p99 {counted['good_p99_ms']} ms, {counted['forged_ok']} of "
+        f"{counted['forged']:,} forged taken, {counted['server_errors']} server errors, {clocks['wrong']} of "
+        f"{clocks['tried']} clocks judged wrongly",
+    )
+
+
+def _hostile(events: list[Event], _: Event) -> Verdict:
+    found = {event["event"]: event for event in events}
+    ran, messages, pages = (found.get(name, {}) for name in ("ran", "messages read", "pages read"))
+    holds = (
+        ran.get("code") == 0
+        and ran.get("moved") == 0
+        and ran.get("verdicts", 0) > 0
+        and messages.get("n_live") == 0
+        and pages.get("bad") == 0
+    )
+    return Verdict(
+        "hostile transcripts: orders, markup, odd characters, every script, a turn of 10 MB",
+        "no crash, no verdict moved, nothing executed in page, mail or Slack",
+        holds,
+        f"{ran.get('attacks')} hostile turns, exit code {ran.get('code')}, {ran.get('moved')} of {ran.get('verdicts')} "
+        f"verdicts moved with a judge that obeys, {ran.get('turns_flagged')} turns flagged; {messages.get('html')} "
+        f"HTML, {messages.get('eml')} mails and {messages.get('slack')} Slack messages with {messages.get('n_live')} "
+        f"live parts; {pages.get('pages', 'no')} pages in Chromium, {pages.get('bad', '?')} bad",
+    )
+
+
+def _desk(events: list[Event], _: Event) -> Verdict:
+    counted = events[-1]
+    bad = sum(counted[name] for name in ("leaks", "too_long", "hidden", "connections", "writes"))
+    return Verdict(
+        "MCP abuse: SQL in every text, absurd arguments, 200 calls at once, callers who hang up",
+        "bounded answers without SQL or hidden characters, nothing written, connections freed, well afterwards",
+        bad == 0 and counted["is_alive"] and counted["well_afterwards"] and counted["answered_at_once"] > 0,
+        f"{counted['asked']:,} abusive calls, {counted['refused']:,} refused, {counted['leaks']} leaks, "
+        f"{counted['too_long']} answers too long, {counted['hidden']} with hidden characters, {counted['writes']} rows "
+        f"written, {counted['connections']} connections held; {counted['answered_at_once']} of {counted['at_once']} at "
+        f"once answered, p95 {counted['p95_s']} s",
+    )
+
+
+def _restores(events: list[Event], reference: Event) -> Verdict:
+    seen = _observed(events)
+    same = sum(not _different(event, reference) for event in seen)
+    runs = ", ".join(f"{event['kind']}: {event['served']} requests to Claude" for event in seen)
+    return Verdict(
+        "yesterday's database under today's working folder, and the reverse",
+        "the next run brings it to today's marts",
+        same == len(seen) and not any(event["code"] for event in seen),
+        f"{runs}; {same} of {len(seen)} with equal marts{_differences(seen, reference)}",
     )
 
 
@@ -208,5 +386,5 @@ def markdown(verdicts: list[Verdict]) -> str:
 
 if __name__ == "__main__":
     found = judge(Path(sys.argv[1]))
-    sys.stdout.write(markdown(found))
+    sys.stdout.write(f"{markdown(found)}\n{rows(Path(sys.argv[1]), found)}")
     sys.exit(0 if all(verdict.holds for verdict in found) else 1)

@@ -5,12 +5,13 @@ history can be judged again: `uv run python tests/faults/check.py history.jsonl`
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
 
-from check import judge, markdown
-from scenarios import COUNTS, SCENARIOS
+from check import judge, markdown, rows
+from registry import SCENARIOS
 from stage import stage_for
 
 
@@ -23,19 +24,22 @@ def main() -> int:
         "scenarios", nargs="*", metavar="NAME[=TIMES]", help=f"of {', '.join(SCENARIOS)}; all by default"
     )
     options = parser.parse_args()
-    wanted = dict(COUNTS)
+    # what was started is stopped also when the suite is told to end
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    wanted = {name: times for name, (_, times) in SCENARIOS.items()}
     if options.scenarios:
         pairs = [text.partition("=") for text in options.scenarios]
-        wanted = {"baseline": 1} | {name: int(times or COUNTS[name]) for name, _, times in pairs}
+        wanted = {"baseline": 1} | {name: int(times or wanted[name]) for name, _, times in pairs}
     with stage_for(options.folder, seed=options.seed, n_calls=options.calls) as stage:
         for name, times in wanted.items():
             try:
-                SCENARIOS[name](stage, times)
+                SCENARIOS[name][0](stage, times)
             except Exception as error:
                 # one broken scenario must not hide what the others found
                 stage.history.add(name, "driver failed", error=f"{type(error).__name__}: {error}")
-    verdicts = judge(options.folder / "history.jsonl")
-    sys.stdout.write(markdown(verdicts))
+    history = options.folder / "history.jsonl"
+    verdicts = judge(history)
+    sys.stdout.write(f"{markdown(verdicts)}\n{rows(history, verdicts)}")
     return 0 if all(verdict.holds for verdict in verdicts) else 1
 
 

@@ -4,35 +4,27 @@ import hashlib
 import hmac
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import psycopg
-from stage import Stage, kill_group, kill_something
+from stage import Stage, halve, kill_group, kill_something, phase
 
 from dagster_project.local import postgres
 from dagster_project.local.processes import Supervisor
+from dagster_project.operations.backup import back_up, restore
 from dagster_project.operations.erase import erase, erase_again
 from dagster_project.settings import ROOT, dbt_environment
 
-KILLS_PER_ROUND = 6
-GONG_STORM = ("429:4:2", "500:4:3", "cut-body:2:2", "malformed-json:2:3", "cursor-expired:1:1", "hang:1:2")
-CLAUDE_STORM = [
-    {"kind": "overloaded", "share": 0.2},
-    {"kind": "rate_limit", "share": 0.15, "retry_after": 0.2},
-    {"kind": "server_error", "share": 0.1},
-    {"kind": "drop_connection", "share": 0.05},
-    {"kind": "cut_stream", "share": 0.1},
-    {"kind": "broken_json", "share": 0.05},
-]
+KILLS_PER_ROUND = 10
 
 
 def baseline(stage: Stage, _: int) -> None:
@@ -62,19 +54,21 @@ def pipeline_kills(stage: Stage, n: int) -> None:
             try:
                 code = run.wait(timeout=wait_s)
                 stage.history.add("pipeline kills", "ended before the kill", code=code, after_s=round(wait_s, 1))
+                continue
             except subprocess.TimeoutExpired:
+                during = phase(run, stage.last_log(url))
                 victim = kill_something(run, stage.rng)
-                stage.history.add("pipeline kills", "killed", victim=victim, after_s=round(wait_s, 1))
-                if victim.startswith("child"):
-                    # the run lives on and must say what happened
-                    try:
-                        code = run.wait(timeout=1200)
-                        stage.history.add("pipeline kills", "survived a child", code=code)
-                    except subprocess.TimeoutExpired:
-                        kill_group(run.pid)
-                        stage.history.add("pipeline kills", "hung", log=stage.last_log(url))
-                run.wait()
-            done += 1
+                done += 1
+                stage.history.add("pipeline kills", "killed", victim=victim, during=during, after_s=round(wait_s, 1))
+            if victim.startswith("child"):
+                # the run lives on and must say what happened
+                try:
+                    code = run.wait(timeout=1200)
+                    stage.history.add("pipeline kills", "survived a child", code=code)
+                except subprocess.TimeoutExpired:
+                    kill_group(run.pid)
+                    stage.history.add("pipeline kills", "hung", log=stage.last_log(url))
+            run.wait()
         code, seconds = stage.complete_run(url)
         length_s = 0.7 * length_s + 0.3 * seconds
         facts = {"code": code, "seconds": seconds, "served": stage.claude()["requests"].get("messages", 0)}
@@ -159,33 +153,6 @@ def _hurt(stage: Stage, kind: str, name: str) -> None:
         os.kill(stage.rng.choice(pids), signal.SIGKILL)
 
 
-def api_storms(stage: Stage, n: int) -> None:
-    """Gong and Claude misbehave at once, in every way that passes."""
-    for _ in range(n):
-        url = stage.new_database()
-        with Supervisor(logs=stage.folder / "logs") as supervisor:
-            gong = supervisor.start_server(
-                "stormy_gong",
-                [
-                    *(sys.executable, "-m", "dlt_pipelines.gong.simulator", "--data", str(stage.folder / "company")),
-                    *(part for fault in GONG_STORM for part in ("--fault", fault)),
-                ],
-                environment={"PYTHONPATH": str(ROOT)},
-            )
-            stage.claude(faults=CLAUDE_STORM, clear_statistics=True)
-            codes = []
-            for _ in range(4):
-                code, seconds = stage.complete_run(url, {"GONG_API_BASE_URL": gong, "GONG_TIMEOUT_S": "5"})
-                codes.append(code)
-                stage.history.add("API storms", "run ended", code=code, seconds=seconds)
-                if code == 0:
-                    break
-            served = stage.claude(faults=[])["requests"]
-            code, seconds = stage.complete_run(url)
-        stage.observe("API storms", url, codes=codes, code=code, seconds=seconds, served=served)
-        stage.drop(url)
-
-
 def erasures(stage: Stage, n: int) -> None:
     """A call is erased at a random moment of a run that loads and scores it; then Gong is asked again, twice."""
     calls = json.loads((stage.folder / "company" / "calls.json").read_text())
@@ -205,6 +172,35 @@ def erasures(stage: Stage, n: int) -> None:
             "erasures", "searched", call_id=call_id, codes=codes, hits=_hits(url, call_id),
             others=_hits(url, next(call["metaData"]["id"] for call in calls if call["metaData"]["id"] != call_id)),
         )  # fmt: skip
+        stage.drop(url)
+
+
+def restores(stage: Stage, n: int) -> None:
+    """Yesterday's backup comes back under today's working folder; then today's under a folder that is empty."""
+    for _ in range(n):
+        url = stage.new_database()
+        home = stage.folder / "homes" / url.rsplit("/", 1)[1]
+        # yesterday: half of the company's calls were there
+        half = stage.folder / "half_company"
+        halve(stage.folder / "company", half)
+        with Supervisor(logs=stage.folder / "logs") as supervisor:
+            gong = supervisor.start_server(
+                "half_gong",
+                [sys.executable, "-m", "dlt_pipelines.gong.simulator", "--data", str(half)],
+                environment={"PYTHONPATH": str(ROOT)},
+            )
+            stage.complete_run(url, {"GONG_API_BASE_URL": gong})
+        yesterday = back_up(database_url=url, path=home / "yesterday.backup")
+        stage.complete_run(url)
+        today = back_up(database_url=url, path=home / "today.backup")
+        for kind, saved in (("yesterday's database", yesterday), ("an empty folder", today)):
+            restore(database_url=url, path=saved.path, is_old_kept=False)
+            if saved is today:
+                shutil.rmtree(home / "dlt", ignore_errors=True)
+            stage.claude(clear_statistics=True)
+            code, seconds = stage.complete_run(url)
+            served = stage.claude()["requests"].get("messages", 0)
+            stage.observe("restores", url, kind=kind, code=code, seconds=seconds, served=served)
         stage.drop(url)
 
 
@@ -374,26 +370,3 @@ def watch_rebuilds(stage: Stage, url: str, n: int) -> None:
         n_errors=len(errors),
         unprotected=unprotected,
     )
-
-
-SCENARIOS: dict[str, Callable[[Stage, int], None]] = {
-    "baseline": baseline,
-    "kills": pipeline_kills,
-    "rivals": two_of_everything,
-    "postgres": postgres_faults,
-    "storms": api_storms,
-    "erasures": erasures,
-    "receiver": receiver_kills,
-    "rebuilds": rebuilds,
-}
-# how often each is done unless the command says otherwise
-COUNTS = {
-    "baseline": 1,
-    "kills": 200,
-    "rivals": 5,
-    "postgres": 3,
-    "storms": 3,
-    "erasures": 5,
-    "receiver": 20,
-    "rebuilds": 3,
-}

@@ -23,9 +23,9 @@ import psutil
 import psycopg
 from psycopg import sql
 
-import dagster_project.definitions  # noqa: F401 - imported before the first fork
 from dagster_project.cli import main
 from dagster_project.database.migrate import migrate
+from dagster_project.definitions import defs
 from dagster_project.local import postgres
 from dagster_project.local.postgres import PostgresServer
 from dagster_project.local.processes import Supervisor
@@ -71,6 +71,7 @@ class Stage:
     n_databases: int = 0
     # of an undisturbed run, once one was seen: faults are spread over it
     length_s: float = 30.0
+    runs: list["Run"] = field(default_factory=list)
 
     def new_database(self) -> str:
         """An empty, migrated database."""
@@ -109,7 +110,8 @@ class Stage:
         environment = {**self.environment(database_url), **(changes or {})}
         log = Path(environment["CALL_COACH_HOME"]) / f"run_{time.monotonic_ns()}.log"
         arguments = ["run", "--from", FIRST_WEEK.isoformat(), "--to", LAST_DAY.isoformat()]
-        return start_command(arguments, environment=environment, log=log)
+        self.runs.append(start_command(arguments, environment=environment, log=log))
+        return self.runs[-1]
 
     def complete_run(
         self, database_url: str, changes: Mapping[str, str] | None = None, *, timeout_s: float = 1200
@@ -172,7 +174,7 @@ class Run:
 
 
 def start_command(arguments: Sequence[str], *, environment: Mapping[str, str], log: Path) -> Run:
-    """Fork and run the command line's own entry point: importing its tools anew takes longer than all else."""
+    """Fork and run the command line's own entry point: loading its tools anew takes longer than all else."""
     sys.stdout.flush()
     pid = os.fork()
     if pid:
@@ -198,6 +200,14 @@ def start_command(arguments: Sequence[str], *, environment: Mapping[str, str], l
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def phase(run: Run, log: str) -> str:
+    """How far a run has come: "start", "load and score" or "marts"."""
+    children = psutil.Process(run.pid).children(recursive=True) if run.poll() is None else []
+    if any("dbt" in " ".join(child.cmdline()) for child in children if child.is_running()):
+        return "marts"
+    return "load and score" if "known" in log or "read" in log else "start"
 
 
 def kill_group(group: int) -> None:
@@ -282,7 +292,16 @@ def left_behind(stage: Stage, database_url: str) -> dict[str, int]:
         ).fetchone()
     home = Path(stage.environment(database_url)["CALL_COACH_HOME"])
     folders = [path for path in (home / "dlt" / "scratch").glob("*") if path.is_dir()]
-    return {"locks": locks[0] if locks else 0, "temporary_folders": len(folders)}
+    processes = [process for process in psutil.process_iter(["cmdline"]) if _belongs(process, home)]
+    return {"locks": locks[0] if locks else 0, "temporary_folders": len(folders), "processes": len(processes)}
+
+
+def _belongs(process: psutil.Process, home: Path) -> bool:
+    try:
+        is_ours = process.environ().get("CALL_COACH_HOME") == str(home) or str(home) in " ".join(process.cmdline())
+        return is_ours and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def write_company(folder: Path, *, n_calls: int) -> int:
@@ -303,12 +322,26 @@ def write_company(folder: Path, *, n_calls: int) -> int:
     return len(calls)
 
 
+def halve(source: Path, folder: Path) -> None:
+    """The company as it was when half of its calls had been held."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(source / "users.json", folder / "users.json")
+    calls = sorted(json.loads((source / "calls.json").read_text()), key=lambda call: call["metaData"]["started"])
+    calls = calls[: len(calls) // 2]
+    ids = {call["metaData"]["id"] for call in calls}
+    transcripts = json.loads((source / "transcripts.json").read_text())
+    (folder / "calls.json").write_text(json.dumps(calls))
+    (folder / "transcripts.json").write_text(json.dumps([item for item in transcripts if item["callId"] in ids]))
+
+
 @contextmanager
 def stage_for(folder: Path, *, seed: int, n_calls: int = 12) -> Iterator[Stage]:
     """Everything up; everything down and its data gone at the end."""
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     history = History(folder / "history.jsonl")
+    # loaded once, before the first fork
+    defs()
     n = write_company(folder / "company", n_calls=n_calls)
     server = postgres.start(folder / "postgres")
     try:
@@ -325,7 +358,7 @@ def stage_for(folder: Path, *, seed: int, n_calls: int = 12) -> Iterator[Stage]:
                 environment={"PYTHONPATH": str(ROOT)},
             )
             history.add("stage", "started", seed=seed, calls=n)
-            yield Stage(
+            stage = Stage(
                 folder=folder,
                 server=server,
                 gong_url=gong,
@@ -334,6 +367,12 @@ def stage_for(folder: Path, *, seed: int, n_calls: int = 12) -> Iterator[Stage]:
                 history=history,
                 n_calls=n,
             )
+            try:
+                yield stage
+            finally:
+                for run in stage.runs:
+                    if run.poll() is None:
+                        kill_group(run.pid)
     finally:
         postgres.stop(folder / "postgres")
         shutil.rmtree(folder / "postgres", ignore_errors=True)

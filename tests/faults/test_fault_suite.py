@@ -60,6 +60,22 @@ def test_the_checker_sees_what_went_wrong_after_a_kill(tmp_path: Path, change: d
     assert "1 kills" in checked.stdout
 
 
+def test_every_promised_fault_is_shown_by_something_that_exists() -> None:
+    sys.path.insert(0, str(FAULTS))
+    try:
+        from rows import ROWS
+    finally:
+        sys.path.remove(str(FAULTS))
+    judged = (FAULTS / "check.py").read_text()
+    assert [row.number for row in ROWS] == list(range(1, 36))
+    for row in ROWS:
+        assert row.scenarios or row.tests, row
+        assert [name for name in row.scenarios if f'"{name}": _' not in judged] == []
+        for test in row.tests:
+            file, _, name = test.partition("::")
+            assert f"def {name}" in (FAULTS.parent / file).read_text(), test
+
+
 def test_a_history_without_an_undisturbed_run_proves_nothing(tmp_path: Path) -> None:
     file = tmp_path / "history.jsonl"
     file.write_text(json.dumps({"scenario": "stage", "event": "started"}))

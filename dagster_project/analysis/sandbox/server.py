@@ -11,9 +11,11 @@ import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from dagster_project.analysis.sandbox.batches import Batches
+from dagster_project.analysis.sandbox.bill import list_price_usd
 from dagster_project.analysis.sandbox.conformance import Conformance
 from dagster_project.analysis.sandbox.faults import Faults, Switch
 from dagster_project.analysis.sandbox.judge import Judge
@@ -65,6 +67,8 @@ class Statistics:
     requests: Counter[str] = field(default_factory=Counter)
     in_flight: int = 0
     most_in_flight: int = 0
+    # of what callers were told; batches are not in it
+    billed_usd: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,7 @@ class Sandbox:
             "requests": dict(self.statistics.requests),
             "in_flight": self.statistics.in_flight,
             "most_in_flight": self.statistics.most_in_flight,
+            "billed_usd": str(self.statistics.billed_usd),
             "behaviour": vars(self.behaviour),
             "batches": self._batches.summary(),
         }
@@ -220,6 +225,7 @@ class Sandbox:
         self.cache.reveal(plan)
         await asyncio.sleep(self.behaviour.answer_s)
         message = message_body(reply, request_id)
+        self.statistics.billed_usd += list_price_usd(self._models, model.id, reply.usage)
         if switch is not None and switch.kind == "odd_usage":
             message["usage"] = {"input_tokens": "many", "output_tokens": -5}
         await send_json(send, 200, message, request_id, rate_limit_headers())
@@ -232,7 +238,10 @@ class Sandbox:
         reply = self._reply(body, model, switch, plan)
         await start_response(send, 200, "text/event-stream; charset=utf-8", request_id, rate_limit_headers())
         message = message_body(reply, request_id)
-        message.update(content=[], stop_reason=None, usage={**reply.usage, "output_tokens": 1})
+        announced = {**reply.usage, "output_tokens": 1}
+        message.update(content=[], stop_reason=None, usage=announced)
+        started_usd = list_price_usd(self._models, model.id, announced)
+        self.statistics.billed_usd += started_usd
         await send_events(send, [("message_start", {"type": "message_start", "message": message})])
         self.cache.reveal(plan)
         await asyncio.sleep(self.behaviour.answer_s)
@@ -259,6 +268,7 @@ class Sandbox:
         elif switch is None or switch.kind != "cut_stream":
             delta = {"stop_reason": reply.stop_reason, "stop_sequence": None}
             usage = {name: value for name, value in reply.usage.items() if name != "cache_creation"}
+            self.statistics.billed_usd += list_price_usd(self._models, model.id, reply.usage) - started_usd
             events.extend(
                 [
                     ("content_block_stop", {"type": "content_block_stop", "index": 0}),

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from dlt_pipelines.gong.simulator.faults import KINDS, MEANING, Fault
-from dlt_pipelines.gong.simulator.server import Simulator
+from dlt_pipelines.gong.simulator.server import PAGE_SIZE, Simulator
 from dlt_pipelines.gong.simulator.tenant import Tenant, TenantError
 
 
@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--until", type=date.fromisoformat, metavar="DATE", help="the company's last day; today by default"
     )
+    parser.add_argument("--page-size", type=int, default=PAGE_SIZE, help="calls on a page")
     parser.add_argument(
         "--fault",
         dest="faults",
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stop = threading.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, lambda *_: stop.set())
-    with Simulator(tenant, faults=options.faults).serve(port=options.port) as url:
+    with Simulator(tenant, faults=options.faults, page_size=options.page_size).serve(port=options.port) as url:
         sys.stdout.write(json.dumps({"url": url}) + "\n")
         sys.stdout.flush()
         stop.wait()

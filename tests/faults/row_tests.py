@@ -1,0 +1,45 @@
+"""Run the tests that the rows name, and write down how they ended."""
+
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from xml.etree import ElementTree
+
+from rows import ROWS
+from stage import Stage
+
+TESTS = Path(__file__).parents[1]
+
+
+def row_tests(stage: Stage, _: int) -> None:
+    """Every test that a row names, in one run of pytest."""
+    wanted = {test for row in ROWS for test in row.tests}
+    files = sorted({test.partition("::")[0] for test in wanted})
+    names = " or ".join(sorted({test.partition("::")[2] for test in wanted}))
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "pytest", "-q", "-m", "slow or not slow", "-k", names, "--timeout", "1800"),
+                *("-o", "junit_family=xunit1", f"--junitxml={report}", *(str(TESTS / file) for file in files)),
+            ],
+            cwd=TESTS.parent,
+            capture_output=True,
+            check=False,
+        )
+        cases = ElementTree.parse(report).getroot().iter("testcase") if report.exists() else iter(())
+        outcomes = [
+            (f"{case.get('file', '').removeprefix('tests/')}::{case.get('name')}", _outcome(case)) for case in cases
+        ]
+    for row in ROWS:
+        seen = Counter(outcome for name, outcome in outcomes if any(name.startswith(test) for test in row.tests))
+        unmatched = [test for test in row.tests if not any(name.startswith(test) for name, _ in outcomes)]
+        stage.history.add("rows", "tested", number=row.number, unmatched=unmatched, **seen)
+
+
+def _outcome(case: ElementTree.Element) -> str:
+    if case.find("failure") is not None or case.find("error") is not None:
+        return "failed"
+    return "skipped" if case.find("skipped") is not None else "passed"
