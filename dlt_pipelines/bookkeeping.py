@@ -5,7 +5,7 @@ The tables start with an underscore and belong to the loader; nothing reads them
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -48,6 +48,9 @@ class Bookkeeping:
             "(stream text, day date, read_at timestamptz not null, primary key (stream, day))",
             f"create table if not exists {schema}._imports (kind text, key text, path text not null, "
             "imported_at timestamptz not null default now(), primary key (kind, key))",
+            # a digest, so that a call that must stay out leaves no trace of itself
+            f"create table if not exists {schema}._kept_out (call_sha256 text primary key, reason text not null, "
+            "noted_at timestamptz not null default now())",
         ):
             connection.execute(statement)
         row = connection.execute("select to_regclass('ops.dead_letters'), to_regclass('ops.tombstones')").fetchone()
@@ -97,6 +100,22 @@ class Bookkeeping:
         self._connection.execute(
             f"delete from {self._schema}._owed where kind = %s and key = any(%s)",  # noqa: S608
             [kind, list(keys)],
+        )
+
+    def keep_out(self, reasons: Mapping[str, str]) -> None:
+        """Remember calls that Gong shows and that are not loaded, each with its reason."""
+        self._connection.execute(
+            f"insert into {self._schema}._kept_out (call_sha256, reason) "  # noqa: S608
+            "select * from unnest(%s::text[], %s::text[]) "
+            "on conflict (call_sha256) do update set reason = excluded.reason, noted_at = now()",
+            [[subject_sha256(key) for key in reasons], list(reasons.values())],
+        )
+
+    def let_in(self, call_ids: Iterable[str]) -> None:
+        """These calls are loaded now, whatever was said of them before."""
+        self._connection.execute(
+            f"delete from {self._schema}._kept_out where call_sha256 = any(%s)",  # noqa: S608
+            [[subject_sha256(key) for key in call_ids]],
         )
 
     def give_up(self, kind: str, key: str) -> bool:

@@ -1,13 +1,14 @@
 """What the warehouse holds of a call after a run: the measure of whether an event has been dealt with."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
 from psycopg.rows import class_row
 
 from dagster_project.intake.queue import Connection
+from dlt_pipelines.bookkeeping import subject_sha256
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class CallState:
-    """A call in the warehouse. `troubles` names the dimensions whose newest attempt came to nothing."""
+    """A call in the warehouse, or one that `kept_out` says is not let in.
+
+    `troubles` names the dimensions whose newest attempt came to nothing.
+    """
 
     call_id: str
     started_at: datetime | None
@@ -30,6 +34,7 @@ class CallState:
     troubles: str | None
     not_eligible: str | None
     n_results: int
+    kept_out: str | None = None
 
 
 CALLS = """
@@ -73,20 +78,44 @@ where calls.id = any(%(call_ids)s)
 """
 
 
+KEPT_OUT = "select call_sha256, reason from raw_gong._kept_out where call_sha256 = any(%s)"
+TABLES = ("raw_gong.calls", "raw_gong.transcripts", "raw_gong._kept_out")
+
+
 def call_states(connection: Connection, call_ids: Sequence[str]) -> dict[str, CallState]:
     """What is known of `call_ids`; a call Gong never showed is not among them."""
-    tables = connection.execute("select to_regclass('raw_gong.calls'), to_regclass('raw_gong.transcripts')").fetchone()
+    tables = connection.execute("select to_regclass(%s), to_regclass(%s), to_regclass(%s)", TABLES).fetchone()
     if not call_ids or not tables or None in tables:
         return {}
     with connection.cursor(row_factory=class_row(CallState)) as cursor:
         cursor.execute(CALLS, {"call_ids": list(set(call_ids))})
-        return {state.call_id: state for state in cursor}
+        states = {state.call_id: state for state in cursor}
+    by_digest = {subject_sha256(call_id): call_id for call_id in call_ids}
+    for digest, reason in connection.execute(KEPT_OUT, (list(by_digest),)):
+        call_id = by_digest[digest]
+        states[call_id] = replace(states.get(call_id) or _unloaded(call_id), kept_out=reason)
+    return states
+
+
+def _unloaded(call_id: str) -> CallState:
+    return CallState(
+        call_id=call_id,
+        started_at=None,
+        is_deleted=False,
+        has_rep=False,
+        has_transcript=False,
+        troubles=None,
+        not_eligible=None,
+        n_results=0,
+    )
 
 
 def outcome_of(state: CallState | None) -> Outcome:
     """Whether a call's event is dealt with, given what the warehouse holds of it."""
     if state is None:
         return Outcome("waiting", "Gong does not show the call yet")
+    if state.kept_out:
+        return Outcome("done", f"the call stays out: {state.kept_out}")
     if state.is_deleted:
         return Outcome("done", "the call was deleted in Gong")
     if not state.has_transcript:

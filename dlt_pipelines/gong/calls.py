@@ -160,6 +160,7 @@ class CallLoader:
         session = self._session
         received: dict[str, datetime | None] = {}
         rows: dict[str, dict[str, Any]] = {}
+        kept_out: dict[str, str] = {}
         for item in items:
             meta = item.get("metaData") if isinstance(item, dict) else None
             call_id = meta.get("id") if isinstance(meta, dict) else None
@@ -174,8 +175,10 @@ class CallLoader:
             session.read["calls"] += 1
             received[call_id] = answers.moment(meta.get("started"))
             if self._is_erased(call_id, item):
+                kept_out[call_id] = "it was erased here"
                 continue
             if meta.get("isPrivate") is True and not self._settings.include_private_calls:
+                kept_out[call_id] = "it is private"
                 self._withdraw(call_id)
                 continue
             rows[call_id] = tables.call_row(item, now=session.now)
@@ -191,15 +194,17 @@ class CallLoader:
             session.write(tables.CALLS, row, started=received[call_id])
             self._written[call_id] = row["content_hash"]
         self._received.update(received)
-        session.after_commit(self._call_settler(list(received)))
+        session.after_commit(self._call_settler(list(received), kept_out))
         while len(self._to_ask) >= IDS_PER_REQUEST:
             self._ask_queued()
         return received
 
-    def _call_settler(self, call_ids: Sequence[str]) -> Callable[[], None]:
+    def _call_settler(self, call_ids: Sequence[str], kept_out: Mapping[str, str]) -> Callable[[], None]:
         def settle() -> None:
             books = self._session.books
             books.paid("call", call_ids)
+            books.keep_out(kept_out)
+            books.let_in(call_id for call_id in call_ids if call_id not in kept_out)
             books.resolve_dead_letters(stream="calls", keys=call_ids)
             books.forget_imports("call", call_ids)
 

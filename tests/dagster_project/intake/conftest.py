@@ -14,6 +14,7 @@ create table raw_gong.calls (
     loaded_at timestamptz default now()
 );
 create table raw_gong.transcripts (call_id text primary key, transcript jsonb);
+create table raw_gong._kept_out (call_sha256 text primary key, reason text not null);
 """
 
 

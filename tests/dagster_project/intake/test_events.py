@@ -283,6 +283,16 @@ def test_a_deleted_call_is_completed(warehouse: Any) -> None:
     assert warehouse.state(event) == ("completed", "the call was deleted in Gong")
 
 
+def test_a_call_that_must_stay_out_is_completed_and_not_asked_for_again(warehouse: Any) -> None:
+    event = warehouse.announce("1")
+    look(warehouse)
+    warehouse.connection.execute(
+        "insert into raw_gong._kept_out values (encode(sha256('1'::bytea), 'hex'), 'it is private')"
+    )
+    end(warehouse)
+    assert warehouse.state(event) == ("completed", "the call stays out: it is private")
+
+
 def test_a_claim_whose_tick_died_is_released_after_a_while(warehouse: Any) -> None:
     event = warehouse.announce("1")
     look(warehouse)

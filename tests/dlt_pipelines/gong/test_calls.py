@@ -161,10 +161,13 @@ def test_private_calls_stay_out_unless_the_setting_lets_them_in(
     assert rows("select count(*) as n from raw_gong.calls") == [{"n": 4}]
     asked = [record.body["filter"]["callIds"] for record in simulator.log if record.path == "/v2/calls/transcript"]
     assert all(private not in batch for batch in asked)
+    (kept_out,) = rows("select call_sha256, reason from raw_gong._kept_out")
+    assert kept_out == {"call_sha256": subject_sha256(private), "reason": "it is private"}
 
     load_gong(settings=settings.model_copy(update={"include_private_calls": True}))
     assert rows("select id from raw_gong.calls where is_private") == [{"id": private}]
     assert rows("select count(*) as n from raw_gong.transcripts") == [{"n": 5}]
+    assert rows("select * from raw_gong._kept_out") == []
 
 
 def test_a_call_that_turns_private_loses_its_content(load_gong: Load, rows: Rows, tenant: Tenant) -> None:
