@@ -90,7 +90,7 @@ def rep_dimension(calls: Sequence[ScoredCall], weeks: Sequence[TrendWeek]) -> Ch
         if not breaks.empty:
             layers.append(
                 alt.Chart(breaks)
-                .mark_rule(strokeDash=[4, 3])
+                .mark_rule(strokeDash=[4, 3], color="gray")
                 .encode(x=day, tooltip=[alt.Tooltip("rubric_version:N", title="New rubric version")])
             )
     if not scored.empty:
@@ -134,7 +134,7 @@ def score_range(
         alt.Tooltip("n_calls:Q", title="Calls"),
     ]
     layers = [
-        base.mark_rule(strokeWidth=6, opacity=0.25).encode(
+        base.mark_rule(strokeWidth=6, opacity=0.45, color="gray").encode(
             y=y, x=alt.X(f"{low}:Q", scale=x_scale, axis=x_axis, title=None), x2=f"{high}:Q", tooltip=tooltip
         ),
         base.mark_point(filled=True, size=90, opacity=1).encode(
@@ -142,7 +142,7 @@ def score_range(
         ),
     ]
     if middle is not None:
-        rule = alt.Chart(pd.DataFrame({"middle": [middle]})).mark_rule(strokeDash=[4, 3], opacity=0.7)
+        rule = alt.Chart(pd.DataFrame({"middle": [middle]})).mark_rule(strokeDash=[4, 3], color="gray")
         layers.insert(0, rule.encode(x=alt.X("middle:Q", scale=x_scale, axis=x_axis, title=None)))
     return alt.layer(*layers).properties(height=32 * len(frame) + 30)
 
@@ -211,67 +211,24 @@ def talk_strip(turns: Sequence[Turn], moments: Sequence[Moment], *, speaker_name
     return alt.layer(*layers).properties(height=28 * len(lanes) + 75)
 
 
-def heatmap(frame: pd.DataFrame, *, min_n: int) -> alt.LayerChart | alt.FacetChart:
-    """Criteria by rep in the order of the rows; a cell without a number had too few calls."""
-    y = alt.Y("criterion:N", title=None, sort=None, axis=_names_axis(210))
-    x = alt.X(
-        "rep_name:N",
-        title=None,
-        sort=None,
-        axis=alt.Axis(labelAngle=-45, labelLimit=110, labelOverlap=False, orient="top"),
-    )
-    tooltip = [
-        alt.Tooltip("rep_name:N", title="Rep"),
-        alt.Tooltip("criterion:N", title="Criterion"),
-        alt.Tooltip("mean_level:Q", title="Level", format=".2f"),
-        alt.Tooltip("low:Q", title="From", format=".1f"),
-        alt.Tooltip("high:Q", title="To", format=".1f"),
-        alt.Tooltip("n_applicable:Q", title="Calls with an opportunity"),
-    ]
-    known = frame[frame["n_applicable"] >= min_n]
-    base = alt.Chart(frame)
-    cells = base.mark_rect(opacity=0.12).encode(x=x, y=y, color=alt.value("gray"), tooltip=tooltip)
-    levels = (
-        alt.Chart(known)
-        .mark_rect(cornerRadius=3)
-        .encode(
-            x=x,
-            y=y,
-            color=alt.Color("mean_level:Q", scale=alt.Scale(domain=[1, 5]), legend=None),
-            tooltip=tooltip,
-        )
-    )
-    # dark cells need light numbers and the other way round, on either theme
-    number = alt.condition("datum.mean_level > 3.4", alt.value("white"), alt.value("#16212b"))
-    values = (
-        alt.Chart(known)
-        .mark_text(fontSize=13, fontWeight=600, dy=-5)
-        .encode(x=x, y=y, text=alt.Text("mean_level:Q", format=".1f"), color=number)
-    )
-    counts = (
-        alt.Chart(known).mark_text(fontSize=10, dy=9).encode(x=x, y=y, text=alt.Text("n_applicable:Q"), color=number)
-    )
-    return alt.layer(cells, levels, values, counts).properties(height=44 * frame["criterion"].nunique() + 90)
-
-
 def paired_levels(frame: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     """Levels of two calls on one line per criterion."""
     known = frame[frame["level"].notna()]
     y = alt.Y("criterion:N", title=None, sort=None, axis=_names_axis(210))
     x = alt.X(
         "level:Q",
-        title="Level",
+        title=None,
         scale=alt.Scale(domain=[0.8, 5.2], nice=False),
         axis=alt.Axis(values=[1, 2, 3, 4, 5], format="d"),
     )
     tooltip = ["criterion:N", "call:N", alt.Tooltip("level:Q", title="Level")]
     between = known.groupby("criterion", as_index=False, sort=False)["level"].agg(["min", "max"])
-    line = alt.Chart(between).mark_rule(opacity=0.4).encode(y=y, x=alt.X("min:Q", title="Level"), x2="max:Q")
+    line = alt.Chart(between).mark_rule(color="gray").encode(y=y, x=alt.X("min:Q", title=None), x2="max:Q")
     first = alt.Chart(known[known["call"] == "first"]).mark_point(filled=True, size=110, opacity=0.9)
     second = alt.Chart(known[known["call"] == "second"]).mark_point(filled=False, size=190, strokeWidth=2.2)
     return alt.layer(
         line, first.encode(x=x, y=y, tooltip=tooltip), second.encode(x=x, y=y, tooltip=tooltip)
-    ).properties(height=30 * known["criterion"].nunique() + 40)
+    ).properties(height=30 * known["criterion"].nunique() + 60)
 
 
 def cost_by_day(frame: pd.DataFrame, *, since: date, until: date) -> alt.Chart:
@@ -356,7 +313,7 @@ def talk_bands(shares: Sequence[TalkShare]) -> Chart | None:
         base.mark_bar(height=14, opacity=0.22, cornerRadius=3).encode(
             y=y, x=alt.X("low:Q", scale=scale, axis=axis, title=None), x2="high:Q", tooltip=tooltip
         ),
-        base.mark_tick(thickness=2, size=18, opacity=0.7).encode(
+        base.mark_tick(thickness=2, size=18, opacity=0.9).encode(
             y=y, x=alt.X("everyones_talk_ratio:Q", scale=scale, axis=axis, title=None), tooltip=tooltip
         ),
         base.mark_point(filled=True, size=90, opacity=1).encode(

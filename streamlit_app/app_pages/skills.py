@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from streamlit_app.cached import ask
-from streamlit_app.charts import frame_of, heatmap
+from streamlit_app.charts import frame_of
 from streamlit_app.chrome import (
     calls_text,
     csv_button,
@@ -15,6 +15,7 @@ from streamlit_app.chrome import (
     stop_when_empty,
 )
 from streamlit_app.filters import dimension_choice, team_choice, window_choice
+from streamlit_app.heat_table import Level, heat_table
 from streamlit_app.queries.metrics import DIMENSIONS, MIN_N_SHOW, help_for
 from streamlit_app.queries.skills import skills
 from streamlit_app.rubric_texts import criterion_title
@@ -53,16 +54,28 @@ if not together.empty:
     )
 st.caption(
     "Mean level per criterion and rep, from 1 (pale) to 5 (strong); the small number is n. "
-    f"{EVERYONE}: every call weighs the same. Empty: under {MIN_N_SHOW} calls with an opportunity."
+    f"{EVERYONE}: every call weighs the same. A dash: under {MIN_N_SHOW} calls with an opportunity."
 )
-for name in [name for name in DIMENSIONS if name in set(frame["dimension"])]:
-    part = frame[frame["dimension"] == name]
-    mean = together[together["dimension"] == name]
-    st.subheader(dimension_title(name), anchor=False)
-    st.altair_chart(
-        heatmap(pd.concat([mean, part]) if part["rep_name"].nunique() > 1 else part, min_n=MIN_N_SHOW),
-        alt=f"{dimension_title(name)}: mean level of each criterion for {part['rep_name'].nunique()} reps",
-    )
+reps = list(dict.fromkeys(frame["rep_name"]))
+with st.grid(2, min_column_width=330, gap=("medium", "large")):
+    for name in [name for name in DIMENSIONS if name in set(frame["dimension"])]:
+        part = pd.concat([together, known])
+        part = part[part["dimension"] == name]
+        cells = {
+            (row.rep_name, row.criterion): Level(row.mean_level, row.n_applicable)
+            for row in part.itertuples()
+            if row.n_applicable >= MIN_N_SHOW
+        }
+        with st.container(gap="xsmall"):
+            st.subheader(dimension_title(name), anchor=False)
+            st.html(
+                heat_table(
+                    cells,
+                    rows=[EVERYONE, *reps] if len(reps) > 1 else reps,
+                    columns=list(dict.fromkeys(frame[frame["dimension"] == name]["criterion"])),
+                    label=f"{dimension_title(name)}: mean level of each criterion for {len(reps)} reps",
+                )
+            )
 with st.expander("As a table"):
     st.dataframe(
         frame[

@@ -19,7 +19,6 @@ from streamlit_app.mcp_tools.arguments import CallId
 from streamlit_app.mcp_tools.desk import DeskTools
 from streamlit_app.queries.calls import call_criteria, call_head, call_scores
 from streamlit_app.queries.follow_ups import call_brief, call_flags, list_next_steps, list_objections
-from streamlit_app.queries.freshness import freshness
 from streamlit_app.queries.marks import AnalysisRequest, request_call_analysis
 from streamlit_app.queries.moments import list_moments
 from streamlit_app.queries.statements import list_statements
@@ -118,7 +117,7 @@ class AnalysisTools(DeskTools):
     ) -> CallAnalysis:
         viewer = self.identity.viewer()
         head = call_head(self.database, viewer, call_id)
-        state = freshness(self.database, viewer)
+        state = self.recent.of(viewer)
         scores = call_scores(self.database, viewer, call_id)
         request: AnalysisRequest | None = None
         if force or (head.is_eligible and not head.is_scored):

@@ -25,7 +25,6 @@ from streamlit_app.mcp_tools.arguments import (
 from streamlit_app.mcp_tools.desk import DeskTools, dates_of
 from streamlit_app.queries.calls import call_criteria, call_head, call_scores
 from streamlit_app.queries.follow_ups import list_objections
-from streamlit_app.queries.freshness import freshness
 from streamlit_app.queries.people import find_rep
 from streamlit_app.queries.search import FoundCall, search_calls
 from streamlit_app.queries.viewer import Viewer
@@ -82,7 +81,7 @@ class CallTools(DeskTools):
         viewer = self.identity.viewer()
         person = find_rep(self.database, viewer, rep) if rep else None
         chosen_team = self.team(viewer, team)
-        state = freshness(self.database, viewer)
+        state = self.recent.of(viewer)
         stretch = self.stretch(state, period, since, until)
         if min_score is not None and max_score is not None and min_score >= max_score:
             raise ValueError("min_score must be below max_score: the range is min_score <= score < max_score.")
@@ -111,7 +110,7 @@ class CallTools(DeskTools):
         viewer = self.identity.viewer()
         if len(set(call_ids)) != len(call_ids):
             raise ValueError("The same call is named twice. Give two to four different calls.")
-        state = freshness(self.database, viewer)
+        state = self.recent.of(viewer)
         compared = [self._compared(viewer, call_id) for call_id in call_ids]
         versions = [call.rubric_versions for call in compared]
         comparable = sorted(

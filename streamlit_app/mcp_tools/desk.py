@@ -1,5 +1,6 @@
 """What every tool starts with: who asks, which period and team are meant, and the envelope of the answer."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -8,11 +9,33 @@ from typing import Any
 from streamlit_app.mcp_answers import QuotedMoment, Stretch, fitted, quoted
 from streamlit_app.mcp_identity import Identity
 from streamlit_app.queries.database import Database, Rows
-from streamlit_app.queries.freshness import Freshness
+from streamlit_app.queries.freshness import Freshness, freshness
 from streamlit_app.queries.moments import list_moments
 from streamlit_app.queries.people import Team, list_teams
 from streamlit_app.queries.periods import Period, PeriodName, resolve
 from streamlit_app.queries.viewer import Viewer
+
+FRESHNESS_TTL_S = 15.0
+MAX_KEPT = 1_000
+
+
+class RecentFreshness:
+    """How old the data is, asked at most once in some seconds: counting all calls is half of a short answer."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._kept: dict[tuple[Viewer, str | None], tuple[float, Freshness]] = {}
+
+    def of(self, viewer: Viewer, team_id: str | None = None) -> Freshness:
+        """The state of what the viewer may see, at most `FRESHNESS_TTL_S` old."""
+        now = time.monotonic()
+        asked_at, found = self._kept.get((viewer, team_id), (0.0, None))
+        if found is None or now - asked_at > FRESHNESS_TTL_S:
+            if len(self._kept) >= MAX_KEPT:
+                self._kept.clear()
+            found = freshness(self._database, viewer, team_id=team_id)
+            self._kept[viewer, team_id] = (now, found)
+        return found
 
 
 @dataclass(frozen=True)
@@ -22,6 +45,7 @@ class DeskTools:
     database: Database
     identity: Identity
     dashboard_url: str
+    recent: RecentFreshness
 
     def stretch(
         self, state: Freshness, name: PeriodName, since: date | None = None, until: date | None = None

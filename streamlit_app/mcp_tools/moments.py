@@ -26,7 +26,6 @@ from streamlit_app.mcp_tools.arguments import (
 from streamlit_app.mcp_tools.desk import DeskTools, dates_of
 from streamlit_app.queries.calls import call_head
 from streamlit_app.queries.coaching_queue import QueuedMoment, coaching_queue
-from streamlit_app.queries.freshness import freshness
 from streamlit_app.queries.moments import list_moments
 from streamlit_app.queries.people import find_rep
 from streamlit_app.texts import excerpt
@@ -55,7 +54,7 @@ class MomentTools(DeskTools):
         person = find_rep(self.database, viewer, rep) if rep else None
         if call_id is not None:
             call_head(self.database, viewer, call_id)
-        state = freshness(self.database, viewer)
+        state = self.recent.of(viewer)
         stretch = self.stretch(state, period, since, until)
         question = {
             "text": text,
@@ -92,7 +91,7 @@ class MomentTools(DeskTools):
         viewer = self.identity.viewer()
         person = find_rep(self.database, viewer, rep) if rep else None
         chosen_team = self.team(viewer, team)
-        fresh = freshness(self.database, viewer)
+        fresh = self.recent.of(viewer)
         question = {
             "state": state,
             "rep_id": person.rep_id if person else None,

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from streamlit_app.mcp_identity import Identity
 from streamlit_app.mcp_tools.analysis import AnalysisTools
 from streamlit_app.mcp_tools.calls import CallTools
-from streamlit_app.mcp_tools.desk import DeskTools
+from streamlit_app.mcp_tools.desk import DeskTools, RecentFreshness
 from streamlit_app.mcp_tools.moments import MomentTools
 from streamlit_app.mcp_tools.reports import ReportTools
 from streamlit_app.mcp_tools.reps import RepTools
@@ -110,8 +110,9 @@ def register(server: FastMCP, *, database: Database, identity: Identity, dashboa
     Schemas are written out here once. The framework would do it for every listing, and lists all tools on every call to
     look the called one up: 15 ms of a call's 20.
     """
+    recent = RecentFreshness(database)
     for tool in TOOLS:
-        answering = tool.of(database=database, identity=identity, dashboard_url=dashboard_url)
+        answering = tool.of(database=database, identity=identity, dashboard_url=dashboard_url, recent=recent)
         made = FunctionTool.from_function(
             _explaining(getattr(answering, tool.name)),
             name=tool.name,

@@ -24,7 +24,6 @@ from streamlit_app.mcp_tools.arguments import (
 )
 from streamlit_app.mcp_tools.desk import DeskTools
 from streamlit_app.queries.costs import Cost, CostGrouping, costs
-from streamlit_app.queries.freshness import freshness
 from streamlit_app.queries.marks import NotAllowedError
 from streamlit_app.queries.metrics import DIMENSION_TITLES, METRICS, METRICS_BY_NAME
 from streamlit_app.queries.people import Rep, find_rep, list_reps
@@ -75,7 +74,7 @@ class ReportTools(DeskTools):
         if (rep is None) == (team is None):
             raise ValueError("Name either a rep or a team.")
         viewer = await to_thread.run_sync(self.identity.viewer)
-        state = await to_thread.run_sync(lambda: freshness(self.database, viewer))
+        state = await to_thread.run_sync(lambda: self.recent.of(viewer))
         stretch = self.stretch(state, period, since, until)
         if rep is not None:
             chosen = await to_thread.run_sync(lambda: find_rep(self.database, viewer, rep))
@@ -161,7 +160,7 @@ class ReportTools(DeskTools):
         viewer = self.identity.viewer()
         if not viewer.sees_a_team:
             raise NotAllowedError("Costs are shown to managers, leaders and admins.")
-        state = freshness(self.database, viewer)
+        state = self.recent.of(viewer)
         today = datetime.now().astimezone().date()
         stretch = resolve(period, today=today, since=since, until=until)
         question = {"group_by": group_by, "since": stretch.since, "until": stretch.until}
@@ -172,7 +171,7 @@ class ReportTools(DeskTools):
 
     def describe_metric(self, metric: MetricName | None = None) -> Answer[Meaning]:
         viewer = self.identity.viewer()
-        state = freshness(self.database, viewer)
+        state = self.recent.of(viewer)
         chosen = METRICS if metric is None else (METRICS_BY_NAME[metric],)
         return fitted(
             Answer[Meaning](

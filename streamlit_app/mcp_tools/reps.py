@@ -16,7 +16,6 @@ from streamlit_app.mcp_answers import (
 from streamlit_app.mcp_tools.arguments import Dimension, NamedPeriod, RepName, Since, Until
 from streamlit_app.mcp_tools.desk import DeskTools
 from streamlit_app.queries.follow_ups import rhythms
-from streamlit_app.queries.freshness import freshness
 from streamlit_app.queries.metrics import MIN_N_SHOW
 from streamlit_app.queries.people import find_rep
 from streamlit_app.queries.scores import DimensionMean, RepDimension, dimension_means, standings
@@ -92,7 +91,7 @@ class RepTools(DeskTools):
     ) -> RepInsights:
         viewer = self.identity.viewer()
         person = find_rep(self.database, viewer, rep)
-        state = freshness(self.database, viewer)
+        state = self.recent.of(viewer)
         stretch = self.stretch(state, period, since, until)
         means = {
             row.dimension: row
@@ -147,7 +146,7 @@ class RepTools(DeskTools):
     ) -> CoachingPlan:
         viewer = self.identity.viewer()
         person = find_rep(self.database, viewer, rep)
-        state = freshness(self.database, viewer)
+        state = self.recent.of(viewer)
         stretch = self.stretch(state, period, since, until)
         dates = {"since": stretch.since, "until": stretch.until}
         known = [row for row in skills(self.database, viewer, rep_id=person.rep_id) if row.mean_level is not None]

@@ -10,7 +10,6 @@ from streamlit_app.mcp_answers import Answer, fitted
 from streamlit_app.mcp_tools.arguments import CallId, Dimension
 from streamlit_app.mcp_tools.desk import DeskTools
 from streamlit_app.queries.calls import call_head
-from streamlit_app.queries.freshness import freshness
 from streamlit_app.queries.knowledge_proposals import KnowledgeProposal, propose_knowledge
 from streamlit_app.queries.marks import (
     AnalysisRequest,
@@ -54,7 +53,7 @@ class RequestTools(DeskTools):
         viewer = self.identity.viewer()
         if (week_start is None) == (not call_ids):
             raise ValueError("Give either week_start or call_ids, not both and not neither.")
-        state = freshness(self.database, viewer)
+        state = self.recent.of(viewer)
         if week_start is not None:
             monday = week_start - timedelta(days=week_start.weekday())
             asked = [
@@ -90,7 +89,7 @@ class RequestTools(DeskTools):
         found = propose_knowledge(
             self.database, viewer, document_id=document_id, kind=kind, title=title, body=body, reason=reason
         )
-        state = freshness(self.database, viewer)
+        state = self.recent.of(viewer)
         return fitted(
             Answer[KnowledgeProposal](
                 **self.envelope(state, None, [NEXT_STEP[found.rows[0].state]]), rows=list(found), total=len(found)

@@ -1,8 +1,8 @@
 """Tools about several reps: the team this month, tiers, and what it knows of the product."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -16,13 +16,11 @@ from streamlit_app.mcp_answers import (
 )
 from streamlit_app.mcp_tools.arguments import Cursor, Dimension, Limit, NamedPeriod, RepName, Since, TeamName, Until
 from streamlit_app.mcp_tools.desk import DeskTools
-from streamlit_app.queries.freshness import freshness
 from streamlit_app.queries.leaderboard import Standing, leaderboard
 from streamlit_app.queries.people import find_rep
 from streamlit_app.queries.scores import DimensionMean, RepDimension, dimension_means, standings
 from streamlit_app.queries.skills import Skill, skills
-from streamlit_app.queries.statements import StatementVerdict, count_statements, list_statements
-from streamlit_app.queries.viewer import Viewer
+from streamlit_app.queries.statements import sample_statements
 from streamlit_app.rubric_texts import criterion_title
 
 STATEMENTS = 5
@@ -83,7 +81,7 @@ class TeamTools(DeskTools):
         viewer = self.identity.viewer()
         chosen_team = self.team(viewer, team)
         team_id = chosen_team.team_id if chosen_team else None
-        state = freshness(self.database, viewer, team_id=team_id)
+        state = self.recent.of(viewer, team_id)
         stretch = self.stretch(state, period, since, until)
         means = dimension_means(self.database, viewer, since=stretch.since, until=stretch.until, team_id=team_id)
         trends = standings(self.database, viewer, team_id=team_id)
@@ -114,7 +112,7 @@ class TeamTools(DeskTools):
     ) -> Answer[Standing]:
         viewer = self.identity.viewer()
         chosen_team = self.team(viewer, team)
-        state = freshness(self.database, viewer)
+        state = self.recent.of(viewer)
         question = {
             "dimension": dimension,
             "window_days": window_days,
@@ -137,7 +135,7 @@ class TeamTools(DeskTools):
         viewer = self.identity.viewer()
         person = find_rep(self.database, viewer, rep) if rep else None
         chosen_team = self.team(viewer, team)
-        state = freshness(self.database, viewer)
+        state = self.recent.of(viewer)
         stretch = self.stretch(state, period, since, until)
         dates = {"since": stretch.since, "until": stretch.until}
         scope = {
@@ -156,8 +154,8 @@ class TeamTools(DeskTools):
             None,
         )
         filters = {"rep_id": scope["rep_id"], "dimension": "product_knowledge", **dates}
-        said = {**scope, **dates}
-        counted = count_statements(self.database, viewer, **said)  # type: ignore[arg-type]
+        said = sample_statements(self.database, viewer, per_verdict=STATEMENTS, **scope, **dates)  # type: ignore[arg-type]
+        counts = {row.verdict: row.n_with_verdict for row in said}
         return fitted(
             ProductKnowledge(
                 **self.envelope(state, stretch),
@@ -165,21 +163,17 @@ class TeamTools(DeskTools):
                 scope=person.rep_name if person else chosen_team.team_name if chosen_team else "everyone you may see",
                 mean_score=mean.mean_score if mean else None,
                 n_calls=mean.n_calls if mean else 0,
-                n_calls_with_statements=counted.n_calls,
-                n_correct=counted.n_correct,
-                n_inaccurate=counted.n_inaccurate,
-                n_missed=counted.n_missed,
-                inaccurate=self._statements(viewer, "inaccurate", said),
-                missed=self._statements(viewer, "missed_opportunity", said),
+                n_calls_with_statements=said.rows[0].n_calls if said else 0,
+                n_correct=counts.get("correct", 0),
+                n_inaccurate=counts.get("inaccurate", 0),
+                n_missed=counts.get("missed_opportunity", 0),
+                inaccurate=[statement_made(row, self.dashboard_url) for row in said if row.verdict == "inaccurate"],
+                missed=[statement_made(row, self.dashboard_url) for row in said if row.verdict == "missed_opportunity"],
                 strengths=self.quotes(viewer, limit=3, polarity="strength", **filters),
                 to_work_on=self.quotes(viewer, limit=3, polarity="gap", **filters),
             ),
             list_fields=("strengths", "to_work_on", "missed", "inaccurate"),
         )
-
-    def _statements(self, viewer: Viewer, verdict: StatementVerdict, said: Mapping[str, Any]) -> list[StatementMade]:
-        found = list_statements(self.database, viewer, verdict=verdict, limit=STATEMENTS, **said)
-        return [statement_made(statement, self.dashboard_url) for statement in found]
 
 
 def _by_criterion(levels: Iterable[Skill]) -> list[CriterionOverReps]:

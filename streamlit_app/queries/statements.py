@@ -34,13 +34,11 @@ class Statement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StatementCounts:
-    """How many of each, and on how many calls."""
+class StatementSample(Statement):
+    """One of the newest with its verdict, how many have that verdict, and on how many calls anything was said."""
 
+    n_with_verdict: int
     n_calls: int
-    n_correct: int
-    n_inaccurate: int
-    n_missed: int
 
 
 _FOUND = """
@@ -102,13 +100,42 @@ order by
     page.statement_number
 """
 
-_COUNTED = """
+_SAMPLED = """
+, numbered as (
+    select
+        found.*,
+        row_number() over (
+            partition by found.verdict order by found.started_at desc, found.call_id, found.statement_number
+        ) as nth,
+        count(*) over (partition by found.verdict) as n_with_verdict
+    from found
+)
+
 select
-    count(distinct found.call_id) as n_calls,
-    count(*) filter (where found.verdict = 'correct') as n_correct,
-    count(*) filter (where found.verdict = 'inaccurate') as n_inaccurate,
-    count(*) filter (where found.verdict = 'missed_opportunity') as n_missed
-from found
+    numbered.call_id,
+    fct_calls.title as call_title,
+    fct_calls.account_name,
+    numbered.started_at,
+    numbered.rep_id,
+    dim_reps.rep_name,
+    numbered.verdict,
+    numbered.turn_id,
+    coalesce(numbered.start_ms, 0) as start_ms,
+    numbered.quote,
+    numbered.knowledge_id,
+    numbered.passage,
+    numbered.passage_source,
+    numbered.document_title,
+    numbered.why,
+    numbered.rubric_version,
+    coalesce(numbered.is_sandbox, false) as is_sandbox,
+    numbered.n_with_verdict,
+    (select count(distinct found.call_id) from found) as n_calls
+from numbered
+inner join marts.fct_calls on numbered.call_id = fct_calls.call_id
+inner join marts.dim_reps on numbered.rep_id = dim_reps.rep_id
+where numbered.nth <= %(per_verdict)s
+order by numbered.verdict, numbered.nth
 """
 
 
@@ -137,16 +164,17 @@ def list_statements(
     return database.rows(viewer, Statement, _FOUND + _LISTED, parameters, limit=limit, offset=offset)
 
 
-def count_statements(
+def sample_statements(
     database: Database,
     viewer: Viewer,
     *,
+    per_verdict: int,
     rep_id: str | None = None,
     team_id: str | None = None,
     since: date | None = None,
     until: date | None = None,
-) -> StatementCounts:
-    """All statements of the period by verdict."""
+) -> Rows[StatementSample]:
+    """The newest few of each verdict, with the counts of all of the period."""
     parameters = {
         "call_id": None,
         "rep_id": rep_id,
@@ -154,8 +182,6 @@ def count_statements(
         "verdict": None,
         "since": since,
         "until": until,
+        "per_verdict": per_verdict,
     }
-    found = database.row(viewer, StatementCounts, _FOUND + _COUNTED, parameters)
-    if found is None:
-        raise LookupError("an aggregate without grouping always has a row")
-    return found
+    return database.rows(viewer, StatementSample, _FOUND + _SAMPLED, parameters)

@@ -260,7 +260,9 @@ def _time_in_browser(site: str, chromium: str, paths: dict[str, str]) -> None:
 
     say(f"pages in Chromium until nothing moves; limits {COLD_LIMIT_S:g} s cold, {WARM_LIMIT_S:g} s warm")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        # a headless page counts as hidden, and hidden pages are run at the lowest priority
+        shown = ["--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *shown])
         cold: dict[str, float] = {}
         for name, path in paths.items():
             # nothing in the browser's cache, nothing yet asked for on the server

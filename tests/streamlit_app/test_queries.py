@@ -76,7 +76,7 @@ OTHER_QUESTIONS = {
     "request_call_analysis",
     "request_week_analysis",
     "propose_knowledge",
-    "count_statements",
+    "sample_statements",
     "usual_rhythm",
 }
 ROLES = ("rep", "manager", "other_manager", "leader", "admin")
@@ -201,7 +201,7 @@ def test_another_viewers_call_is_as_absent_as_one_that_does_not_exist(
 def test_statements_are_counted_and_usual_rhythms_taken_from_the_viewers_calls_only(
     role: str, desk: Database, desk_url: str, viewers: dict[str, Viewer], visible: dict[str, set[str]]
 ) -> None:
-    counted = statements.count_statements(desk, viewers[role])
+    found = statements.sample_statements(desk, viewers[role], per_verdict=2)
     usual = talking.usual_rhythm(desk, viewers[role])
     reps = list(visible[role])
     with psycopg.connect(desk_url) as connection:
@@ -218,7 +218,11 @@ def test_statements_are_counted_and_usual_rhythms_taken_from_the_viewers_calls_o
             "and fct_calls.started_at >= (select max(started_at)::date - 89 from marts.fct_scores)",
             [reps],
         ).fetchone()
-    assert (counted.n_calls, counted.n_correct, counted.n_inaccurate, counted.n_missed) == expected
+    counts = {row.verdict: row.n_with_verdict for row in found}
+    counted = tuple(counts.get(verdict, 0) for verdict in ("correct", "inaccurate", "missed_opportunity"))
+    assert (found.rows[0].n_calls, *counted) == expected
+    assert {row.rep_id for row in found} <= visible[role]
+    assert len(found) == 6
     assert (usual.n_calls, [usual.longest_monologue_s_low, usual.longest_monologue_s_high]) == quartiles
 
 
