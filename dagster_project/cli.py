@@ -24,6 +24,7 @@ from dagster_project.commands.terminal import (
     fail,
     monday,
     show_progress,
+    storage_trouble,
     warehouse,
 )
 from dagster_project.settings import Settings
@@ -273,4 +274,10 @@ def main() -> None:
         sys.exit(Exit.FAILED)
     except (MigrationError, PostgresUnavailableError, ProcessFailedError) as error:
         errors.print(f"[red]{escape(str(error))}[/red]")
+        sys.exit(Exit.FAILED)
+    except Exception as error:
+        trouble = storage_trouble(error)
+        if trouble is None:
+            raise
+        errors.print(f"[red]{escape(trouble)}\nWhat was done stays. Run call-coach doctor, then this again.[/red]")
         sys.exit(Exit.FAILED)

@@ -1,5 +1,6 @@
 """What every command shares: where it prints, how it ends, and which warehouse it is about."""
 
+import errno
 import logging
 import re
 import sys
@@ -120,6 +121,19 @@ def fail(message: str, code: Exit = Exit.WRONG_REQUEST) -> typer.Exit:
     """Say what went wrong; the caller raises what this returns."""
     errors.print(f"[red]{escape(message)}[/red]")
     return typer.Exit(code)
+
+
+def storage_trouble(error: BaseException) -> str | None:
+    """What a tool's own error says about the database or the disk behind it; None when it is about something else."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f"The disk is full: {seen}"
+        # of psycopg and, from Dagster's storage, psycopg2
+        if type(seen).__module__.startswith("psycopg"):
+            return f"The database could not go on: {str(seen).strip().splitlines()[0]}"
+        seen = seen.__cause__ or seen.__context__
+    return None
 
 
 def monday(text: str | None) -> date | None:

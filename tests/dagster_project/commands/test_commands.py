@@ -1,6 +1,7 @@
 """The command line: every command explains itself, and a wrong request says what a right one is."""
 
 import contextlib
+import errno
 import io
 import logging
 import os
@@ -11,12 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
+import psycopg2.errors
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from dagster_project.cli import app
-from dagster_project.commands.terminal import Exit, console
+from dagster_project.commands.terminal import Exit, console, storage_trouble
 from dagster_project.settings import ROOT
 
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
@@ -83,6 +85,22 @@ def test_a_run_without_keys_names_them_before_anything_starts(
     assert code == Exit.WRONG_REQUEST
     assert "GONG_API_KEY, GONG_API_SECRET, ANTHROPIC_API_KEY" in text
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        (psycopg2.errors.DiskFull("could not extend file: No space left on device\nHINT: ..."), "No space left"),
+        (OSError(errno.ENOSPC, "No space left on device"), "The disk is full"),
+        (ValueError("a fault of ours"), None),
+    ],
+)
+def test_a_full_disk_behind_a_tools_error_is_named(cause: Exception, said: str | None) -> None:
+    try:
+        raise RuntimeError("what the tool made of it") from cause
+    except RuntimeError as error:
+        trouble = storage_trouble(error)
+    assert trouble is None if said is None else trouble is not None and said in trouble
 
 
 LONG_WORK = """
