@@ -18,6 +18,8 @@ WEEKS_SHOWN = 12
 # the window of skills and exercises: long enough for a handful of calls
 SKILL_WEEKS = 4
 MINIMUM_N = 5
+# characters; a mail has no transcript around it, and "Mm-hmm." alone says nothing
+TELLING_QUOTE = 25
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ class Moment:
 class Exercise:
     """The marker a rep missed most often where there was an opportunity for it.
 
-    The newest moment that shows it is a `gap` to close or, where no miss could be quoted, a `strength` to repeat; all
-    its fields are null without one.
+    The moment that shows it, or its criterion, is a `gap` to close or a `strength` to repeat; its fields are null
+    where nothing could be quoted.
     """
 
     rep_id: str
@@ -238,7 +240,7 @@ with week_moments as (
             partition by evidence.rep_id, evidence.polarity, evidence.criterion_id
             order by
                 (evidence.suggestion is not null) desc,
-                (length(evidence.quote) between 25 and 220) desc,
+                (length(evidence.quote) between %(telling_quote)s and 220) desc,
                 calls.started_at desc,
                 evidence.evidence_id
         ) as place_in_criterion
@@ -269,7 +271,7 @@ ranked as (
         *,
         row_number() over (
             partition by rep_id, polarity
-            order by has_suggestion desc, started_at desc, evidence_id
+            order by has_suggestion desc, length(quote) >= %(telling_quote)s desc, started_at desc, evidence_id
         ) as place
     from week_moments
     where place_in_criterion = 1
@@ -304,12 +306,36 @@ with answered as (
     having count(*) >= %(minimum_n)s
 ),
 
+chosen as (
+    select distinct on (answered.rep_id)
+        answered.*,
+        coalesce(criteria.criterion_title, answered.criterion_id) as criterion_title,
+        markers.question,
+        markers.yes_example
+    from answered
+    inner join marts.dim_rubric_markers as markers
+        on
+            answered.dimension = markers.dimension
+            and answered.marker_id = markers.marker_id
+            and answered.rubric_version = markers.rubric_version
+    left join marts.dim_rubric_criteria as criteria
+        on
+            answered.dimension = criteria.dimension
+            and answered.criterion_id = criteria.criterion_id
+            and answered.rubric_version = criteria.rubric_version
+    -- a confirming marker is the customer's to meet; an exercise is for what the rep does
+    where markers.kind = 'positive' and answered.n_met < answered.n_applicable
+    order by
+        answered.rep_id,
+        answered.n_met::numeric / answered.n_applicable,
+        answered.n_applicable desc,
+        answered.marker_id
+),
+
+-- what is missing leaves nothing to quote: then another moment of the same criterion stands for it
 shown as (
-    select distinct on (evidence.rep_id, evidence.dimension, evidence.marker_id, evidence.rubric_version)
-        evidence.rep_id,
-        evidence.dimension,
-        evidence.marker_id,
-        evidence.rubric_version,
+    select distinct on (chosen.rep_id)
+        chosen.rep_id,
         evidence.polarity,
         evidence.quote,
         evidence.suggestion,
@@ -317,7 +343,13 @@ shown as (
         coalesce(calls.title, 'Call') as call_title,
         evidence.call_url,
         calls.started_at
-    from marts.fct_evidence as evidence
+    from chosen
+    inner join marts.fct_evidence as evidence
+        on
+            chosen.rep_id = evidence.rep_id
+            and chosen.dimension = evidence.dimension
+            and chosen.criterion_id = evidence.criterion_id
+            and chosen.rubric_version = evidence.rubric_version
     inner join marts.fct_calls as calls on evidence.call_id = calls.call_id
     where
         evidence.is_current
@@ -325,23 +357,21 @@ shown as (
         and evidence.week_start between %(skills_since)s and %(week)s
         and not calls.is_deleted
     order by
-        evidence.rep_id,
-        evidence.dimension,
-        evidence.marker_id,
-        evidence.rubric_version,
+        chosen.rep_id,
+        (evidence.marker_id = chosen.marker_id) desc,
         (evidence.polarity = 'gap') desc,
-        (evidence.suggestion is not null) desc,
+        length(evidence.quote) >= %(telling_quote)s desc,
         calls.started_at desc,
         evidence.evidence_id
 )
 
-select distinct on (answered.rep_id)
-    answered.rep_id,
-    coalesce(criteria.criterion_title, answered.criterion_id) as criterion_title,
-    markers.question,
-    markers.yes_example,
-    answered.n_met,
-    answered.n_applicable,
+select
+    chosen.rep_id,
+    chosen.criterion_title,
+    chosen.question,
+    chosen.yes_example,
+    chosen.n_met,
+    chosen.n_applicable,
     shown.polarity,
     shown.quote,
     shown.suggestion,
@@ -349,30 +379,8 @@ select distinct on (answered.rep_id)
     shown.call_title,
     shown.call_url,
     shown.started_at
-from answered
-inner join marts.dim_rubric_markers as markers
-    on
-        answered.dimension = markers.dimension
-        and answered.marker_id = markers.marker_id
-        and answered.rubric_version = markers.rubric_version
-left join marts.dim_rubric_criteria as criteria
-    on
-        answered.dimension = criteria.dimension
-        and answered.criterion_id = criteria.criterion_id
-        and answered.rubric_version = criteria.rubric_version
-left join shown
-    on
-        answered.rep_id = shown.rep_id
-        and answered.dimension = shown.dimension
-        and answered.marker_id = shown.marker_id
-        and answered.rubric_version = shown.rubric_version
--- a confirming marker is the customer's to meet; an exercise is for what the rep does
-where markers.kind = 'positive' and answered.n_met < answered.n_applicable
-order by
-    answered.rep_id,
-    answered.n_met::numeric / answered.n_applicable,
-    answered.n_applicable desc,
-    answered.marker_id
+from chosen
+left join shown on chosen.rep_id = shown.rep_id
 """
 
 HEARD = """
@@ -477,7 +485,10 @@ select
     team_id, rep_name, reason, quote, start_ms, coalesce(call_title, 'Call') as call_title, call_url, suggestion,
     started_at
 from marts.mart_coaching_queue
-where state = 'open' and week_start between %(skills_since)s and %(week)s
+where
+    state = 'open'
+    and week_start between %(skills_since)s and %(week)s
+    and length(quote) >= %(telling_quote)s
 order by priority_points desc, started_at desc, moment_id
 """
 
@@ -504,6 +515,7 @@ def read_facts(database_url: str, week_start: date) -> WeekFacts:
         "since": week_start - timedelta(weeks=WEEKS_SHOWN - 1),
         "skills_since": week_start - timedelta(weeks=SKILL_WEEKS - 1),
         "minimum_n": MINIMUM_N,
+        "telling_quote": TELLING_QUOTE,
     }
     with psycopg.connect(database_url) as connection:
         read = _Reader(connection, values)

@@ -26,6 +26,7 @@ SLACK_BLOCKS, SLACK_SECTION, SLACK_HEADER, SLACK_FALLBACK = 50, 3_000, 150, 3_00
 SLACK_CUT = "… more on the dashboard"
 
 FONT = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif"
+WIDE_TABLE, CELL = 4, "padding:6px 6px;font-size:14px"
 INK, MUTED, LINE, ACCENT = "#16212b", "#4d5963", "#d5dde3", "#0b5f58"
 
 
@@ -140,7 +141,7 @@ def html(document: Document) -> str:
         '<table role="presentation" width="100%" cellpadding="0" cellspacing="0"><tr><td align="center">\n'
         '<table role="presentation" width="640" cellpadding="0" cellspacing="0" '
         f'style="width:100%;max-width:640px;background:#ffffff;border:1px solid {LINE}">'
-        '<tr><td style="padding:24px 28px">\n'
+        '<tr><td style="padding:24px 5%">\n'
         f'<h1 style="font-size:22px;margin:0 0 8px">{_h(document.title)}</h1>\n'
         f'<p style="font-size:15px;line-height:1.5;margin:0 0 16px">{_h(document.summary)}</p>\n'
         f"{body}\n"
@@ -194,7 +195,10 @@ def _html_block(block: Block) -> str:
 
 
 def _html_table(table: Table) -> str:
-    cell = f"padding:6px 8px;border-bottom:1px solid {LINE};font-size:14px;text-align:left;vertical-align:top"
+    # six columns on a telephone: small, and words that may break
+    is_wide = len(table.header) > WIDE_TABLE
+    size = "padding:6px 3px;font-size:12px;hyphens:auto;overflow-wrap:anywhere" if is_wide else CELL
+    cell = f"{size};border-bottom:1px solid {LINE};text-align:left;vertical-align:top"
     head = "".join(f'<th style="{cell}">{_h(text)}</th>' for text in table.header)
     rows = "".join(
         f"<tr>{''.join(f'<td style={chr(34)}{cell}{chr(34)}>{_h(text)}</td>' for text in row)}</tr>"

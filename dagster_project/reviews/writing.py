@@ -47,6 +47,9 @@ SIGNALS = {
 FOR_COACHING = (
     "Made for coaching, not for pay or dismissal. Scores rest on the quoted moments: listen before you judge."
 )
+# what `rolling` means in the marts
+LAST_CALLS = "Last 10 calls"
+HOW_TO_READ = "n is the number of calls behind a score, the range its 95 % interval."
 FROM_SANDBOX = "These scores come from the sandbox, which matches phrases; they are not Claude's."
 
 
@@ -106,8 +109,11 @@ class _Writer:
         exercise = facts.exercises.get(rep.rep_id)
         if exercise:
             blocks += [Heading("One exercise for this week"), *_exercise(exercise)]
+        elif gaps:
+            blocks += [Heading("One exercise for this week"), _first_gap(gaps[0])]
         blocks += [Heading("Where you stand"), _standing_table(standings)]
-        blocks += self._rep_chart(rep, standings)
+        if chart := self._rep_chart(rep, standings):
+            blocks += [*chart, Paragraph(f"A dot is a call, the line the mean of the last ten. {HOW_TO_READ}")]
         heard = facts.heard.get(rep.rep_id, ())
         if len(heard) > 1:
             blocks += [Heading("Calls worth hearing"), _heard_links(heard)]
@@ -151,7 +157,7 @@ class _Writer:
         skills = [skill for skill in facts.skills.get(team_id, ()) if skill.n_reps > 1][:SHOWN_SKILLS]
         if skills:
             blocks += [Heading("Common gaps"), _skills(skills)]
-        blocks += [Heading("The team"), _team_table(members, facts)]
+        blocks += [Heading(f"The team, {LAST_CALLS.lower()} of each"), _team_table(members, facts)]
         if self.with_pictures:
             blocks += _one(
                 pictures.standings(
@@ -169,8 +175,8 @@ class _Writer:
                 title=f"{week.team_name}: week of {_day(facts.week_start)}",
                 summary=(
                     f"{_calls(week.n_calls)} by {len(members)} reps; {week.n_scored_calls} of {week.n_eligible_calls} "
-                    f"that could be scored are{_percent(week.n_scored_calls, week.n_eligible_calls)}. "
-                    f"{len(queue)} moments to coach, {len(movers)} clear movements."
+                    f"that could be scored were{_percent(week.n_scored_calls, week.n_eligible_calls)}. "
+                    f"{len(queue)} moments to coach, {_movements(len(movers))}."
                 ),
                 blocks=(*blocks, self._more("/queue")),
                 footer=_footer(any(rep.is_sandbox for rep in members)),
@@ -208,7 +214,7 @@ class _Writer:
                 title=f"Sales calls: week of {_day(facts.week_start)}",
                 summary=(
                     f"{_calls(n_calls)} in {len(weeks)} teams; {scored} of {eligible} that could be scored "
-                    f"are{_percent(scored, eligible)}. Claude cost ${cost:,.2f}."
+                    f"were{_percent(scored, eligible)}. Claude cost ${cost:,.2f}."
                 ),
                 blocks=(*blocks, self._more("")),
                 footer=_footer(any(rep.is_sandbox for rep in facts.reps)),
@@ -243,7 +249,11 @@ def _exercise(exercise: Exercise) -> list[Block]:
         )
     ]
     if exercise.quote and exercise.started_at and exercise.start_ms is not None:
-        lead = "Here it went well: do the same." if exercise.polarity == "strength" else "Here it was missing."
+        lead = (
+            "A moment where you came close: build on it."
+            if exercise.polarity == "strength"
+            else "A moment where it was missing."
+        )
         blocks.append(
             Quote(
                 quote=exercise.quote,
@@ -253,6 +263,14 @@ def _exercise(exercise: Exercise) -> list[Block]:
             )
         )
     return blocks
+
+
+def _first_gap(gap: Moment) -> Paragraph:
+    """For a rep with too few calls to say what is missing most."""
+    return Paragraph(
+        f"{gap.criterion_title}. Before each of your next two calls write down one sentence for it; the first moment "
+        f"under “What to tighten” ({gap.call_title}, at {_clock(gap.start_ms)}) shows where it was missing."
+    )
 
 
 def _queued(moment: Queued) -> Quote:
@@ -285,7 +303,7 @@ def _standing_table(standings: Sequence[Standing]) -> Block:
     if not standings:
         return Paragraph("No score yet.")
     return Table(
-        header=("Dimension", "This week", "Rolling", "Trend"),
+        header=("Dimension", "This week", LAST_CALLS, "Trend"),
         rows=tuple(
             (
                 _title(row.dimension),
@@ -429,7 +447,9 @@ def _signals_in_words(standings: Sequence[Standing]) -> str:
     shown = [row.rolling_score for row in standings if row.rolling_score is not None and row.rolling_n >= MINIMUM_N]
     if not shown:
         return f"Scores show from {MINIMUM_N} calls on."
-    return f"No clear change; {mean(shown):.0f} on average over {len(shown)} dimensions."
+    has_trend = any(row.signal == "no clear change" for row in standings)
+    change = "No clear change" if has_trend else "Too few calls for a trend"
+    return f"{change}; {mean(shown):.0f} on average over {len(shown)} dimensions."
 
 
 def _score(value: float | None, n: int, low: float | None = None, high: float | None = None) -> str:
@@ -442,6 +462,10 @@ def _score(value: float | None, n: int, low: float | None = None, high: float | 
 
 def _percent(part: int, whole: int) -> str:
     return f" ({100 * part / whole:.0f} %)" if whole else ""
+
+
+def _movements(n: int) -> str:
+    return "no clear change" if n == 0 else f"{n} clear change{'' if n == 1 else 's'}"
 
 
 def _calls(n: int) -> str:

@@ -78,7 +78,7 @@ def test_a_review_names_what_went_well_what_to_tighten_and_one_exercise(warehous
         "[Call ada-0, 10 November 2026, at 3:10](https://app.gong.io/call?id=ada-0)",
         "Say the number, Ada.",
         "It was so in 1 of 6 calls of the last four weeks",
-        "> Here it was missing. Say the number, Ada.",
+        "> A moment where it was missing. Say the number, Ada.",
         "“What does it cost you?”",
         "| Discovery | 58 (n 6) | 57 (n 10, 49 to 66) | improving |",
         "[Call ada-5, 12 November 2026](https://app.gong.io/call?id=ada-5): your best of the week",
@@ -93,7 +93,7 @@ def test_a_managers_review_has_queue_movers_common_gaps_and_coverage(warehouse_u
     run(warehouse_url, tmp_path, settings(), deliver=False)
     text = (tmp_path / "2026-11-09" / "team-north.md").read_text()
     for expected in (
-        "5 of 6 that could be scored are (83 %)",
+        "5 of 6 that could be scored were (83 %)",
         "A queued sentence of Ada Exemplar",
         "Ada Exemplar is improving in discovery: 57 (n 10, 49 to 66)",
         "Problem depth (discovery): level 2.0 of 5 over 12 scored calls of 2 reps",
