@@ -138,7 +138,7 @@ def claim(
     by_week: dict[date, list[dict[str, Any]]] = {}
     for row in rows:
         if _is_done_meanwhile(row, known.get(row["call_id"])):
-            reason = outcome_of(known[row["call_id"]]).reason or "a scheduled sync had brought it already"
+            reason = outcome_of(known[row["call_id"]]).reason or "the call was fetched after this event came"
             complete(connection, INBOX, [row["inbox_id"]], reason=reason)
             continue
         week = _week(row, known.get(row["call_id"]))
@@ -160,8 +160,9 @@ def claim(
 
 
 def _is_done_meanwhile(row: dict[str, Any], state: CallState | None) -> bool:
-    # a first event may announce a change of a known call: only a later look may believe the warehouse
-    return (row["attempts"] > 0 or row["endpoint"] == POLL) and outcome_of(state).state == "done"
+    # an event may announce a change of a known call: the warehouse is believed where it was filled after the event came
+    is_newer = bool(state and state.loaded_at and state.loaded_at > row["received_at"])
+    return (is_newer or row["attempts"] > 0 or row["endpoint"] == POLL) and outcome_of(state).state == "done"
 
 
 def _week(row: dict[str, Any], state: CallState | None) -> date:

@@ -28,6 +28,7 @@ class CallState:
 
     call_id: str
     started_at: datetime | None
+    loaded_at: datetime | None
     is_deleted: bool
     has_rep: bool
     has_transcript: bool
@@ -65,6 +66,7 @@ results as (
 select
     calls.id as call_id,
     calls.started as started_at,
+    calls.loaded_at,
     coalesce(calls.is_deleted, false) as is_deleted,
     calls.primary_user_id is not null as has_rep,
     transcripts.call_id is not null as has_transcript,
@@ -101,6 +103,7 @@ def _unloaded(call_id: str) -> CallState:
     return CallState(
         call_id=call_id,
         started_at=None,
+        loaded_at=None,
         is_deleted=False,
         has_rep=False,
         has_transcript=False,

@@ -173,6 +173,17 @@ def test_a_second_richer_delivery_of_a_call_is_fetched_again(warehouse: Any) -> 
     assert batch.call_ids == ("1",)
 
 
+def test_an_event_that_came_before_its_call_was_fetched_costs_no_second_fetch(warehouse: Any) -> None:
+    warehouse.announce("1")
+    look(warehouse)
+    event = warehouse.announce("1", content={"brief": "now there is one"})
+    warehouse.load("1")
+    warehouse.score("1")
+    end(warehouse)
+    assert look(warehouse) == []
+    assert warehouse.state(event) == ("completed", "the call was fetched after this event came")
+
+
 def test_a_call_without_a_transcript_is_asked_for_again_until_it_has_one(warehouse: Any) -> None:
     event = warehouse.announce("1")
     look(warehouse)
@@ -199,7 +210,7 @@ def test_a_wait_ends_without_a_run_when_the_hourly_sync_brought_the_call(warehou
     warehouse.score("1")
     warehouse.make_due()
     assert look(warehouse) == []
-    assert warehouse.state(event) == ("completed", "a scheduled sync had brought it already")
+    assert warehouse.state(event) == ("completed", "the call was fetched after this event came")
 
 
 def test_a_transcript_that_never_comes_is_given_up_with_a_record(warehouse: Any) -> None:
@@ -362,7 +373,7 @@ def test_the_poll_finds_calls_that_no_event_announced(warehouse: Any) -> None:
     row = warehouse.connection.execute(
         "select status, reason from ops.webhook_inbox where endpoint = 'poll'"
     ).fetchall()
-    assert row == [("completed", "a scheduled sync had brought it already")]
+    assert row == [("completed", "the call was fetched after this event came")]
 
 
 def test_without_any_webhook_the_poll_misses_nothing(warehouse: Any) -> None:
