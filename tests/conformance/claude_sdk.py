@@ -1,12 +1,14 @@
 """Run the Anthropic SDK's own tests of Messages and Batches against the sandbox.
 
-    uv run python tests/conformance/claude_sdk.py
+    uv run python tests/conformance/claude_sdk.py [--source anthropic-2.10.0.tar.gz]
 
-The tests are the vendor's: they are fetched from the package index by version and hash, run in an environment of their
-own, and not kept here. The sandbox answers in its conformance mode (shapes only), because those tests send literal ids
-and options that contradict each other.
+The tests are the vendor's: they are fetched from the package index by version and hash, or taken from an archive given
+with --source, run in an environment of their own, and not kept here. Without either there is nothing to run, and the
+script says so. The sandbox answers in its conformance mode (shapes only), because those tests send literal ids and
+options that contradict each other.
 """
 
+import argparse
 import hashlib
 import json
 import os
@@ -33,16 +35,19 @@ NEEDS = (
 )
 
 
-def fetch(folder: Path) -> Path:
-    """The unpacked source distribution."""
-    subprocess.run(
+def fetch(folder: Path) -> Path | None:
+    """The source distribution from the package index, if that answers."""
+    fetched = subprocess.run(
         [
             *("uv", "run", "--no-project", "--with", "pip", "python", "-m", "pip", "download", "--quiet"),
             *("--no-deps", "--no-binary", ":all:", "--dest", str(folder), f"anthropic=={VERSION}"),
         ],
-        check=True,
+        check=False,
     )
-    archive = folder / f"anthropic-{VERSION}.tar.gz"
+    return folder / f"anthropic-{VERSION}.tar.gz" if fetched.returncode == 0 else None
+
+
+def unpack(archive: Path, folder: Path) -> Path:
     found = hashlib.sha256(archive.read_bytes()).hexdigest()
     if found != SHA256:
         raise SystemExit(f"{archive.name} has the hash {found}, expected {SHA256}: do not run it")
@@ -52,8 +57,14 @@ def fetch(folder: Path) -> Path:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", type=Path, help="the SDK's source distribution, where no index can be reached")
+    given = parser.parse_args().source
     with tempfile.TemporaryDirectory() as name:
-        source = fetch(Path(name))
+        archive = given or fetch(Path(name))
+        if archive is None or not archive.is_file():
+            raise SystemExit(f"Skipped: the source of anthropic {VERSION} cannot be had here; give it with --source.")
+        source = unpack(archive, Path(name))
         sandbox = subprocess.Popen(
             [sys.executable, "-m", "dagster_project.analysis.sandbox", "--port", "0", "--conformance"],
             stdout=subprocess.PIPE,
@@ -74,6 +85,9 @@ def main() -> int:
                     *extras,
                     "pytest",
                     "-q",
+                    # a plugin that comes along warns beside xdist, and the SDK's tests take warnings for errors
+                    "-p",
+                    "no:benchmark",
                     "-n",
                     "2",
                     *TESTS,

@@ -8,14 +8,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs
 
 from dagster_project.analysis.sandbox.refusals import RefusedError
 from dagster_project.analysis.sandbox.responses import ApiError
-
-if TYPE_CHECKING:
-    from dagster_project.analysis.sandbox.server import Sandbox
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 CUSTOM_ID = re.compile(r"^[a-zA-Z0-9_-]{1,64}$")
@@ -73,7 +70,6 @@ class Batches:
 
     async def handle(
         self,
-        sandbox: "Sandbox",
         method: str,
         rest: list[str],
         scope: MutableMapping[str, Any],

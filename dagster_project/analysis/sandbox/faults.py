@@ -1,8 +1,8 @@
 """Faults on request: what can go wrong at the API, switched on per share of requests or for the next few.
 
 A switch is {"kind": ..., "share": 0.1} or {"kind": ..., "times": 3}, with optional "after" (requests let through
-first), "dimension" (only requests that ask it) and "retry_after" seconds. Which requests a share hits follows from the
-request's own text and its number of tries, so a run meets the same faults every time.
+first), "dimension" and "model" (only requests that ask it) and "retry_after" seconds. Which requests a share hits
+follows from the request's own text and its number of tries, so a run meets the same faults every time.
 """
 
 import hashlib
@@ -47,6 +47,9 @@ KINDS = (
     "nul_bytes",
     "deep_json",
     "odd_usage",
+    # the answer's text, or the message around it, with faults that differ from request to request
+    "scrambled",
+    "scrambled_message",
 )
 
 
@@ -57,6 +60,7 @@ class Switch:
     times: int = 0
     after: int = 0
     dimension: str | None = None
+    model: str | None = None
     retry_after: float = 1.0
     # a fault that passes: later tries of the same request go through
     passes: bool = True
@@ -77,13 +81,15 @@ class Faults:
         self.switches = [Switch(**switch) for switch in switches]
         self._tries = {}
 
-    def pick(self, *, prompt_digest: str, questions: str) -> Switch | None:
+    def pick(self, *, prompt_digest: str, questions: str, model: object) -> Switch | None:
         if not self.switches:
             return None
         n_try = self._tries.get(prompt_digest, 0)
         self._tries[prompt_digest] = n_try + 1
         for switch in self.switches:
             if switch.dimension is not None and f"# Questions: {switch.dimension}" not in questions:
+                continue
+            if switch.model not in (None, model):
                 continue
             switch._seen += 1
             if switch._seen <= switch.after:

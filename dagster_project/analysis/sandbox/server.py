@@ -8,9 +8,12 @@ import asyncio
 import hashlib
 import itertools
 import json
+import random
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -19,7 +22,7 @@ from dagster_project.analysis.sandbox.bill import list_price_usd
 from dagster_project.analysis.sandbox.conformance import Conformance
 from dagster_project.analysis.sandbox.faults import Faults, Switch
 from dagster_project.analysis.sandbox.judge import Judge
-from dagster_project.analysis.sandbox.mischief import answered_wrongly, spoil
+from dagster_project.analysis.sandbox.mischief import answered_wrongly, scrambled, scrambled_text, spoil
 from dagster_project.analysis.sandbox.prompt_cache import (
     Plan,
     PromptCache,
@@ -37,6 +40,7 @@ from dagster_project.analysis.sandbox.responses import (
     model_body,
     rate_limit_headers,
 )
+from dagster_project.analysis.sandbox.visits import Visit, Visits
 from knowledge.models import Model, ModelError, load_models
 
 Scope = MutableMapping[str, Any]
@@ -89,9 +93,11 @@ class Sandbox:
         self.faults = faults or Faults()
         self.cache = PromptCache()
         self.statistics = Statistics()
+        self._visits = Visits()
         self._models = load_models()
         self._judge = Judge()
         self._serial = itertools.count(1)
+        self._scrambles = itertools.count(1)
         self._conformance = Conformance() if is_conformance else None
         self._batches = Batches(answer=self._answer_in_batch)
 
@@ -115,6 +121,9 @@ class Sandbox:
         if path == "/_control":
             await self._control(method, raw, send, request_id)
             return
+        if path == "/_control/visits":
+            await send_json(send, 200, self._visits.as_json(), request_id)
+            return
         self._check_headers(scope)
         if self._conformance is not None:
             await self._conformance.handle(scope, raw, send, request_id)
@@ -134,7 +143,7 @@ class Sandbox:
             case "GET", ["models", name]:
                 await send_json(send, 200, model_body(self._model({"model": name})), request_id)
             case _, ["messages", "batches", *rest]:
-                await self._batches.handle(self, method, rest, scope, raw, send, request_id)
+                await self._batches.handle(method, rest, scope, raw, send, request_id)
             case _:
                 raise ApiError(404, "not_found_error", f"Not found: {method} {path}")
 
@@ -163,6 +172,7 @@ class Sandbox:
                 self.cache.clear()
             if wanted.get("clear_statistics"):
                 self.statistics = Statistics(in_flight=self.statistics.in_flight)
+                self._visits.clear()
             if wanted.get("clear_batches"):
                 self._batches.clear()
             if "batches" in wanted:
@@ -188,8 +198,10 @@ class Sandbox:
         statistics.requests["messages"] += 1
         statistics.in_flight += 1
         statistics.most_in_flight = max(statistics.most_in_flight, statistics.in_flight)
+        visit = self._visits.open(request_id)
         try:
             model = self._model(body)
+            visit.model = model.id
             check_request(body, model=model)
             switch = self._pick_fault(body)
             if switch is not None and switch.kind == "no_system_role":
@@ -198,13 +210,22 @@ class Sandbox:
                 switch = None
             if switch is not None:
                 statistics.requests[f"fault:{switch.kind}"] += 1
+                visit.fault = switch.kind
                 if await fault_response(switch, receive, send, request_id, model=model.id):
                     return
             if body.get("stream"):
-                await self._stream(body, model, switch, send, request_id)
+                await self._stream(body, model, switch, send, visit)
             else:
-                await self._respond(body, model, switch, send, request_id)
+                await self._respond(body, model, switch, send, visit)
+            visit.status = 200
+        except ApiError as fault:
+            visit.status = fault.status
+            raise
+        except RefusedError:
+            visit.status = 400
+            raise
         finally:
+            visit.answered_at = time.time()
             statistics.in_flight -= 1
 
     def _pick_fault(self, body: dict[str, Any]) -> Switch | None:
@@ -214,30 +235,34 @@ class Sandbox:
         # a correction asks the same question again
         asked = "\x00".join([transcript, *SECTION.findall(questions)])
         digest = hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()
-        return self.faults.pick(prompt_digest=digest, questions=questions)
+        return self.faults.pick(prompt_digest=digest, questions=questions, model=body.get("model"))
 
     async def _respond(
-        self, body: dict[str, Any], model: Model, switch: Switch | None, send: Send, request_id: str
+        self, body: dict[str, Any], model: Model, switch: Switch | None, send: Send, visit: Visit
     ) -> None:
         plan = self._plan(body, model)
         await asyncio.sleep(self.behaviour.first_event_s)
         reply = self._reply(body, model, switch, plan)
         self.cache.reveal(plan)
         await asyncio.sleep(self.behaviour.answer_s)
-        message = message_body(reply, request_id)
+        self._bill(visit, reply, model)
+        message = message_body(reply, visit.request_id)
         self.statistics.billed_usd += list_price_usd(self._models, model.id, reply.usage)
         if switch is not None and switch.kind == "odd_usage":
             message["usage"] = {"input_tokens": "many", "output_tokens": -5}
-        await send_json(send, 200, message, request_id, rate_limit_headers())
+        if switch is not None and switch.kind == "scrambled_message":
+            message = scrambled(message, random.Random(next(self._scrambles)))
+        await send_json(send, 200, message, visit.request_id, rate_limit_headers())
 
     async def _stream(
-        self, body: dict[str, Any], model: Model, switch: Switch | None, send: Send, request_id: str
+        self, body: dict[str, Any], model: Model, switch: Switch | None, send: Send, visit: Visit
     ) -> None:
         plan = self._plan(body, model)
         await asyncio.sleep(self.behaviour.first_event_s)
         reply = self._reply(body, model, switch, plan)
-        await start_response(send, 200, "text/event-stream; charset=utf-8", request_id, rate_limit_headers())
-        message = message_body(reply, request_id)
+        self._bill(visit, reply, model)
+        await start_response(send, 200, "text/event-stream; charset=utf-8", visit.request_id, rate_limit_headers())
+        message = message_body(reply, visit.request_id)
         announced = {**reply.usage, "output_tokens": 1}
         message.update(content=[], stop_reason=None, usage=announced)
         started_usd = list_price_usd(self._models, model.id, announced)
@@ -264,7 +289,7 @@ class Sandbox:
             for piece in pieces
         )
         if switch is not None and switch.kind == "stream_error":
-            events.append(("error", error_body("overloaded_error", "Overloaded", request_id)))
+            events.append(("error", error_body("overloaded_error", "Overloaded", visit.request_id)))
         elif switch is None or switch.kind != "cut_stream":
             delta = {"stop_reason": reply.stop_reason, "stop_sequence": None}
             usage = {name: value for name, value in reply.usage.items() if name != "cache_creation"}
@@ -276,7 +301,13 @@ class Sandbox:
                     ("message_stop", {"type": "message_stop"}),
                 ]
             )
+        if switch is not None and switch.kind == "scrambled_message":
+            events = [(name, scrambled(data, random.Random(next(self._scrambles)))) for name, data in events]
         await send_events(send, events, is_last=True)
+
+    def _bill(self, visit: Visit, reply: Reply, model: Model, *, is_batch: bool = False) -> None:
+        price = self._models.price(model.id, datetime.now(UTC).date(), reply.plan.total)
+        visit.bill(reply.usage, price, is_batch=is_batch)
 
     def _plan(self, body: dict[str, Any], model: Model, *, scope: str = "live") -> Plan:
         """What is read and written is settled when a request arrives, not when it is answered."""
@@ -301,6 +332,8 @@ class Sandbox:
         else:
             text = "This is the sandbox: it answers questions with a schema."
         output_tokens = max(count_tokens(text), self.behaviour.output_tokens)
+        if kind == "scrambled":
+            text = scrambled_text(text, next(self._scrambles))
         text, stop_reason = spoil(kind, text)
         if stop_reason == "end_turn" and output_tokens > body["max_tokens"]:
             text, stop_reason = text[: len(text) // 2], "max_tokens"
@@ -311,8 +344,10 @@ class Sandbox:
         """A message, or an error body, for one request of a batch."""
         request_id = f"req_sandbox_{next(self._serial):08d}"
         self.statistics.requests["batch_items"] += 1
+        visit = self._visits.open(request_id)
         try:
             model = self._model(parameters)
+            visit.model = model.id
             check_request(parameters, model=model, is_batch=True)
             switch = self._pick_fault(parameters)
             reply = self._reply(parameters, model, switch, self._plan(parameters, model, scope=scope))
@@ -321,6 +356,7 @@ class Sandbox:
         except ApiError as fault:
             return error_body(fault.error_type, fault.message, request_id, code=fault.code)
         self.cache.reveal(reply.plan)
+        self._bill(visit, reply, model, is_batch=True)
         message = message_body(reply, request_id)
         message["usage"]["service_tier"] = "batch"
         return message
