@@ -74,6 +74,24 @@ def check(folder: Path | None = None, *, on: date | None = None) -> list[Finding
     return sorted(findings, key=lambda finding: (finding.level != "error", finding.file, finding.where, finding.what))
 
 
+def inventory(folder: Path | None = None) -> list[str]:
+    """What a sound folder holds, in lines for people."""
+    folder = folder or KNOWLEDGE_FOLDER
+    rubrics = load_rubrics(folder / "rubrics")
+    criteria = [criterion for rubric in rubrics for criterion in rubric.criteria]
+    documents = load_documents(folder)
+    statements = [statement for document in documents for statement in document.statements]
+    models = load_models(folder / "models.yaml").models
+    priced = [price.valid_from for model in models for price in model.prices]
+    read = sorted(statement.date for statement in statements)
+    return [
+        f"{len(rubrics)} rubrics with {len(criteria)} criteria and {sum(len(c.markers) for c in criteria)} markers",
+        f"{len(statements)} statements on {sum(bool(document.statements) for document in documents)} pages, each with "
+        f"its source" + (f"; last read between {read[0]} and {read[-1]}" if read else ""),
+        f"{len(models)} models with {len(priced)} prices; the newest is in force since {max(priced)}",
+    ]
+
+
 def fold(text: str) -> str:
     """Lower case, straight quotes, single spaces: the form in which cues are compared."""
     return re.sub(r"\s+", " ", text.lower().replace("’", "'").replace("‘", "'")).strip()

@@ -28,6 +28,7 @@ ProposalId = Annotated[str, typer.Argument(help="The proposal's id or its first 
 def check() -> None:
     """Check rubrics, documents and prices, and say what to mend."""
     from knowledge.check import check as findings_of
+    from knowledge.check import inventory
 
     findings = findings_of(on=datetime.now(UTC).date())
     for finding in findings:
@@ -35,9 +36,9 @@ def check() -> None:
         console.print(f"[{style}]{escape(str(finding))}[/{style}]")
     if any(finding.level == "error" for finding in findings):
         raise typer.Exit(Exit.FAILED)
-    console.print(
-        "The knowledge base is sound." if not findings else "No errors; the warnings above make scores weaker."
-    )
+    for line in inventory():
+        console.print(escape(line))
+    console.print("The knowledge base is sound." if not findings else "No errors; see to the warnings above.")
 
 
 @contextmanager

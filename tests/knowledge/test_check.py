@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from knowledge.check import KNOWLEDGE_FOLDER, check
+from knowledge.check import KNOWLEDGE_FOLDER, check, inventory
+from knowledge.documents import load_documents
 
 DAY = date(2026, 11, 20)
 
@@ -68,3 +69,16 @@ def test_a_statement_nobody_has_read_for_a_year_is_a_warning(folder: Path) -> No
     change(folder / "products" / "prefect.md", "- date: 2026-11-20", "- date: 2025-11-01")
     texts = [str(finding) for finding in check(folder, on=DAY)]
     assert any("was last read on 2025-11-01. Read its source again and renew the date" in text for text in texts)
+
+
+def test_a_sound_folder_says_what_it_holds() -> None:
+    rubrics, statements, models = inventory()
+    assert rubrics.startswith("4 rubrics with 16 criteria and ")
+    assert "each with its source; last read between 2026-" in statements
+    assert "the newest is in force since 2026-" in models
+
+
+def test_every_statement_names_a_public_page() -> None:
+    statements = [statement for document in load_documents() for statement in document.statements]
+    assert len(statements) > 90
+    assert [statement.id for statement in statements if "https://" not in statement.source] == []
