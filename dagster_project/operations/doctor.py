@@ -31,6 +31,8 @@ LEAST_FREE_GB, COMFORTABLE_FREE_GB = 1.0, 5.0
 # webhook tokens expire within minutes, and weeks are cut by the clock
 CLOCK_SKEW_S = 60
 REQUEST_TIMEOUT_S = 10.0
+# the first version whose Models API tells limits and retirement
+MODELS_API_VERSION = "2026-10-21"
 
 
 class State(StrEnum):
@@ -286,9 +288,8 @@ def _claude(patient: Patient) -> Iterator[Finding]:
         return
     try:
         answer = httpx.get(
-            f"{analysis.origin}/v1/models",
-            params={"limit": 1},
-            headers={"x-api-key": key, "anthropic-version": "2023-06-01"},
+            f"{analysis.origin}/v1/models/{analysis.model}",
+            headers={"x-api-key": key, "anthropic-version": MODELS_API_VERSION},
             timeout=REQUEST_TIMEOUT_S,
         )
     except httpx.HTTPError as error:
@@ -300,8 +301,16 @@ def _claude(patient: Patient) -> Iterator[Finding]:
         yield Finding(
             "Claude", State.WARNING, f"{analysis.origin} answered {answer.status_code}", "Try later; runs retry this."
         )
+    elif answer.status_code == httpx.codes.NOT_FOUND:
+        yield Finding(
+            "Claude",
+            State.PROBLEM,
+            f"{analysis.origin} does not list the model {analysis.model}",
+            "Set CALL_COACH_MODEL to a model that this key may use.",
+        )
     else:
         yield Finding("Claude", State.OK, f"{analysis.origin} answers")
+        yield from _as_listed(analysis.model, answer)
     yield from _clock_of(answer, "Claude")
 
 
@@ -323,6 +332,38 @@ def _model(model_id: str) -> Iterator[Finding]:
         )
         return
     yield Finding("Model", State.OK, f"{model_id}: ${price.input} in, ${price.output} out per million tokens")
+
+
+def _as_listed(model_id: str, answer: httpx.Response) -> Iterator[Finding]:
+    """What the Models API says of the model otherwise than knowledge/models.yaml; prices it does not tell."""
+    try:
+        listed = answer.json()
+        model = load_models().model(model_id)
+    except (ValueError, ModelError):
+        return
+    if not isinstance(listed, dict):
+        return
+    retires_at = str(listed.get("retires_at") or "")[:10]
+    if retires_at and retires_at != str(model.retires_on):
+        yield Finding(
+            "Model",
+            State.WARNING,
+            f"{model_id} retires on {retires_at} according to the API",
+            "Write it into knowledge/models.yaml and plan the move to a newer model.",
+        )
+    limits = {"max_input_tokens": model.context_window, "max_tokens": model.max_output}
+    differing = [
+        f"{name} is {listed[name]:,} (here {known:,})"
+        for name, known in limits.items()
+        if isinstance(listed.get(name), int) and listed[name] != known
+    ]
+    if differing:
+        yield Finding(
+            "Model",
+            State.WARNING,
+            f"{model_id}: {' and '.join(differing)} according to the API",
+            "Correct the limits in knowledge/models.yaml: chunks are cut by them.",
+        )
 
 
 def _unreachable(topic: str, url: str, error: httpx.HTTPError, variable: str) -> Finding:

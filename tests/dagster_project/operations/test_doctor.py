@@ -126,12 +126,33 @@ def test_a_clock_that_is_ten_minutes_off_is_a_problem(monkeypatch: pytest.Monkey
         assert state("Clock") is State.PROBLEM
 
 
-@pytest.mark.parametrize(("status", "expected"), [(200, State.OK), (401, State.PROBLEM), (529, State.WARNING)])
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(200, State.OK), (401, State.PROBLEM), (404, State.PROBLEM), (529, State.WARNING)],
+)
 def test_claudes_answer_is_told_apart(monkeypatch: pytest.MonkeyPatch, status: int, expected: State) -> None:
     with answering(status, {}) as url:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
         monkeypatch.setenv("ANTHROPIC_API_KEY", SECRET)
         assert state("Claude") is expected
+
+
+@pytest.mark.parametrize(
+    ("listed", "says"),
+    [
+        ({"retires_at": "2027-03-01T00:00:00Z"}, "retires on 2027-03-01 according to the API"),
+        ({"max_input_tokens": 200_000, "max_tokens": 128_000}, "max_input_tokens is 200,000 (here 1,000,000)"),
+    ],
+)
+def test_what_the_api_says_of_the_model_otherwise_is_named(
+    monkeypatch: pytest.MonkeyPatch, listed: object, says: str
+) -> None:
+    with answering(200, listed) as url:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
+        monkeypatch.setenv("ANTHROPIC_API_KEY", SECRET)
+        known, told = findings("Model")
+    assert (known.state, told.state) == (State.OK, State.WARNING)
+    assert says in told.what
 
 
 def test_an_unknown_model_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
