@@ -79,6 +79,8 @@ class Agreement:
     constant_exact: float
     human_human_exact: float | None
     n_human_pairs: int
+    # (people's answer, the machine's, how often): where the two part most
+    commonest_disagreement: tuple[str, str, int] | None
 
     @property
     def claim(self) -> str:
@@ -329,7 +331,13 @@ def agreement(
         constant_exact=n_constant / len(pairs),
         human_human_exact=sum(one == other for one, other in human) / len(human) if human else None,
         n_human_pairs=len(human),
+        commonest_disagreement=commonest_disagreement(counted),
     )
+
+
+def commonest_disagreement(counted: Counter[tuple[str, str]]) -> tuple[str, str, int] | None:
+    apart = [(human, machine, n) for (human, machine), n in counted.most_common() if human != machine]
+    return apart[0] if apart else None
 
 
 def yes_errors(pairs: Iterable[Pair]) -> list[int]:

@@ -1,6 +1,6 @@
 """What the operations commands show, as things `rich` can draw."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from dagster_project.operations.status import Coverage, Queue, Spend, Status
 if TYPE_CHECKING:
     # these bring dlt and Claude's SDK along, which takes seconds
     from dagster_project.analysis.estimate import Estimate
-    from dagster_project.analysis.evaluation import Evaluation
+    from dagster_project.analysis.evaluation import Agreement, Evaluation
     from dagster_project.analysis.report import ScoreReport
     from dagster_project.operations.dead_letters import DeadLetter
 
@@ -161,18 +161,13 @@ def scores_screen(report: "ScoreReport") -> RenderableType:
 
 def evaluation_screen(evaluation: "Evaluation") -> RenderableType:
     """Agreement with people, and what may be said of it."""
-    lines: list[RenderableType] = []
-    for agreement in evaluation.agreements:
-        interval = agreement.exact_interval
-        kappa = "undefined" if agreement.kappa is None else f"{agreement.kappa:.2f}"
-        lines.append(
-            Text.assemble(
-                (f"{agreement.dimension.replace('_', ' ').capitalize()} ({agreement.kind}s)\n", "bold"),
-                f"  {agreement.exact:.0%} equal ({interval.low:.0%} to {interval.high:.0%}; {agreement.n_labels} "
-                f"labels on {agreement.n_calls} calls), kappa {kappa}. Always answering {agreement.constant_answer!r} "
-                f"would reach {agreement.constant_exact:.0%}.\n  {agreement.claim.capitalize()}.",
-            )
+    lines: list[RenderableType] = [
+        Text.assemble(
+            (f"{agreement.dimension.replace('_', ' ').capitalize()} ({agreement.kind}s)\n", "bold"),
+            "\n".join(f"  {line}" for line in _agreement_lines(agreement, is_sandbox=evaluation.is_sandbox)),
         )
+        for agreement in evaluation.agreements
+    ]
     if not lines:
         lines.append(Text("No label meets an answer of the machine."))
     unmatched = ", ".join(f"{n} {reason}" for reason, n in sorted(evaluation.unmatched.items()))
@@ -183,6 +178,34 @@ def evaluation_screen(evaluation: "Evaluation") -> RenderableType:
     if evaluation.is_sandbox:
         lines.append(Text("The answers came from the sandbox: this says nothing about Claude.", style="yellow"))
     return Group(*lines)
+
+
+def _agreement_lines(agreement: "Agreement", *, is_sandbox: bool) -> Iterator[str]:
+    interval = agreement.exact_interval
+    within = "" if agreement.within_one is None else f", {agreement.within_one:.0%} within one level"
+    yield (
+        f"{agreement.exact:.0%} equal ({interval.low:.0%} to {interval.high:.0%}){within}; "
+        f"{agreement.n_labels} labels on {agreement.n_calls} calls."
+    )
+    if agreement.kappa is None:
+        kappa = "Kappa is undefined: one side always gives the same answer."
+    else:
+        spread = agreement.kappa_interval
+        kappa = f"Kappa {agreement.kappa:.2f}" + (f" ({spread.low:.2f} to {spread.high:.2f})." if spread else ".")
+    yield f"{kappa} Always answering {agreement.constant_answer!r} would reach {agreement.constant_exact:.0%}."
+    if agreement.signed_error is not None:
+        size, is_more = abs(agreement.signed_error), agreement.signed_error > 0
+        if agreement.kind == "level":
+            yield f"The machine is {'kinder' if is_more else 'stricter'} by {size:.2f} levels on average."
+        else:
+            yield f"The machine says yes {'more' if is_more else 'less'} often, by {size:.1%} of the answers."
+    if agreement.commonest_disagreement is not None:
+        human, machine, n = agreement.commonest_disagreement
+        yield f"Most often apart: people say {human!r} where the machine says {machine!r} ({n} times)."
+    if agreement.human_human_exact is not None:
+        yield f"People agree with each other in {agreement.human_human_exact:.0%} of {agreement.n_human_pairs} items."
+    claim = "no claim: the machine here is the sandbox" if is_sandbox else agreement.claim
+    yield f"{claim[0].upper()}{claim[1:]}."
 
 
 def _title(text: str) -> RenderableType:

@@ -1,6 +1,8 @@
+import io
 import json
 
 import pytest
+from rich.console import Console
 
 from dagster_project.analysis.evaluation import (
     Label,
@@ -10,7 +12,9 @@ from dagster_project.analysis.evaluation import (
     evaluate,
     kappa,
     read_labels,
+    read_scorecards,
 )
+from dagster_project.operations.screens import evaluation_screen
 
 
 def test_kappa_matches_values_worked_out_by_hand():
@@ -96,6 +100,51 @@ async def test_the_flip_rate_comes_from_answers_given_twice(analysis):
     again = evaluate(database_url=analysis.warehouse.database_url, labels=labels)
     assert again.n_repeats == 32
     assert 0 < again.flip_rate < 0.9
+
+
+async def test_gongs_answered_scorecards_are_labels_of_the_reviewer(analysis):
+    """The marts as dbt builds them are not part of this suite: two tables with the columns that are read stand in."""
+    call_id = analysis.warehouse.add_call()
+    url = analysis.warehouse.database_url
+    analysis.warehouse.connection.execute("drop schema if exists marts cascade")
+    with pytest.raises(LabelError, match="load them from Gong and build the marts first"):
+        read_scorecards(url)
+    analysis.warehouse.connection.execute(
+        """
+        create schema marts;
+        create table marts.fct_manager_scores (
+            call_id text, criterion_id text, human_level integer, reviewer_id text
+        );
+        create table marts.fct_criterion_scores (
+            call_id text, dimension text, criterion_id text, level numeric, is_current boolean
+        );
+        """
+    )
+    with pytest.raises(LabelError, match="no answered scorecard belongs to a loaded call"):
+        read_scorecards(url)
+    for criterion_id, human, machine in (("a", 4, 4), ("b", 3, 4), ("c", 2, None), ("d", 5, 5)):
+        analysis.warehouse.rows(
+            "insert into marts.fct_manager_scores values (%s, %s, %s, 'ann')", call_id, criterion_id, human
+        )
+        analysis.warehouse.rows(
+            "insert into marts.fct_criterion_scores values (%s, 'discovery', %s, %s, true)",
+            call_id,
+            criterion_id,
+            machine,
+        )
+    found = evaluate(database_url=url, labels=read_scorecards(url))
+    (discovery,) = found.agreements
+    assert (discovery.n_labels, discovery.exact, discovery.signed_error) == (3, 2 / 3, 1 / 3)
+    assert discovery.commonest_disagreement == ("3", "4", 1)
+    assert found.unmatched == {"the machine found no opportunity, the label has a level": 1}
+    shown = Console(width=200, record=True, file=io.StringIO())
+    shown.print(evaluation_screen(found))
+    text = shown.export_text()
+    assert "67% equal" in text
+    assert "The machine is kinder by 0.33 levels on average." in text
+    assert "people say '3' where the machine says '4' (1 times)" in text
+    assert "No claim: the lower bound is" in text
+    analysis.warehouse.connection.execute("drop schema marts cascade")
 
 
 def test_labels_are_read_from_csv_and_json(tmp_path):
