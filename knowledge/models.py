@@ -51,6 +51,8 @@ class Model(BaseModel):
     allows_prefill: bool
     released_on: date | None = None
     retires_on: date | None = None
+    # asked once where this model declines to answer; None: a refusal stays one
+    refusal_fallback: str | None = None
     is_sandbox: bool = False
     prices: tuple[Price, ...] = Field(min_length=1)
 
@@ -68,6 +70,12 @@ class ModelCatalogue:
     def __init__(self, models: tuple[Model, ...]) -> None:
         self.models = models
         self._by_id = {model.id: model for model in models}
+        for model in models:
+            if model.refusal_fallback is not None and model.refusal_fallback not in self._by_id:
+                raise ModelError(
+                    f"models.yaml: {model.id}: refusal_fallback names '{model.refusal_fallback}', which is no model "
+                    "there; correct it or leave it out"
+                )
 
     def model(self, model_id: str) -> Model:
         try:

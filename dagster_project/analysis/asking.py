@@ -19,8 +19,7 @@ logger = logging.getLogger(__name__)
 class Asker:
     """The questions about one call: they share its deadline, which starts at the first request, and its budget."""
 
-    def __init__(self, sender: Sender, settings: AnalysisSettings) -> None:
-        self._sender = sender
+    def __init__(self, settings: AnalysisSettings) -> None:
         self._settings = settings
         limit = settings.budget_call_usd
         self._budget = CallBudget(limit=None if limit is None else Decimal(str(limit)))
@@ -32,6 +31,7 @@ class Asker:
         subject: Subject,
         prefix: Prefix,
         *,
+        sender: Sender,
         kind: AttemptKind,
         outcome: CacheOutcome,
         costs: list[Decimal],
@@ -44,7 +44,14 @@ class Asker:
             n_attempts += 1
             try:
                 answered = await self._attempt(
-                    prompt, subject, prefix, kind=kind, outcome=outcome, max_tokens=max_tokens, number=n_attempts
+                    prompt,
+                    subject,
+                    prefix,
+                    sender=sender,
+                    kind=kind,
+                    outcome=outcome,
+                    max_tokens=max_tokens,
+                    number=n_attempts,
                 )
                 costs.append(answered.cost)
                 return answered.answer, answered.model
@@ -53,22 +60,23 @@ class Asker:
                 failure = billed.failure
             if prompt.is_operator_channel and is_refused_role(failure):
                 logger.warning("the server takes no system turn, the questions move to the user's: %s", failure)
-                self._sender.is_operator_channel = False
+                sender.is_operator_channel = False
                 prompt = replace(prompt, is_operator_channel=False)
                 continue
             failures[failure.kind] = failures.get(failure.kind, 0) + 1
             if failure.kind is ErrorKind.TRUNCATED:
                 max_tokens *= 2
-            await self._wait_or_give_up(failure, n_failures=failures[failure.kind], n_attempts=n_attempts)
+            await sender.pause(self._wait_s(failure, n_failures=failures[failure.kind], n_attempts=n_attempts))
 
-    async def _wait_or_give_up(self, failure: RequestError, *, n_failures: int, n_attempts: int) -> None:
+    def _wait_s(self, failure: RequestError, *, n_failures: int, n_attempts: int) -> float:
+        """Seconds before the next attempt; raises the failure when it was the last one."""
         rule = RETRY_RULES.get(failure.kind)
         if rule is None or n_failures >= rule.attempts or n_attempts >= self._settings.max_attempts:
             raise failure
         wait_s = wait_before_retry(failure, n_failures=n_failures)
         if wait_s > self._settings.max_retry_after_s or wait_s > self._remaining_s():
             raise failure
-        await self._sender.pause(wait_s)
+        return wait_s
 
     def _remaining_s(self) -> float:
         if self._first_sent is None:
@@ -81,6 +89,7 @@ class Asker:
         subject: Subject,
         prefix: Prefix,
         *,
+        sender: Sender,
         kind: AttemptKind,
         outcome: CacheOutcome,
         max_tokens: int,
@@ -104,7 +113,7 @@ class Asker:
                 )
             if self._first_sent is None:
                 self._first_sent = monotonic()
-            return await self._sender.send(
+            return await sender.send(
                 prompt,
                 subject,
                 kind=kind,

@@ -6,7 +6,6 @@ key held -> cache? -> asked per chunk (in halves where too long) -> checked -> o
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -15,9 +14,9 @@ from structlog.contextvars import bound_contextvars
 from dagster_project.analysis.asking import Asker
 from dagster_project.analysis.chunk_texts import ChunkText, halves_of
 from dagster_project.analysis.claude import ErrorKind, RequestError
-from dagster_project.analysis.limits import Question
+from dagster_project.analysis.owed import part_of
 from dagster_project.analysis.report import DimensionReport
-from dagster_project.analysis.results import CachedResult, CacheOutcome, ResultStore, Subject, result_key
+from dagster_project.analysis.results import CachedResult, CacheOutcome, ResultStore, Subject
 from dagster_project.analysis.scheduling import Prefix
 from dagster_project.analysis.scoring import (
     Checked,
@@ -36,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 class CallScoring:
-    """All questions about one call: they share the prefixes of its chunks.
+    """All questions about one call to one model: they share the prefixes of its chunks.
 
     Args:
         n_expected: questions that have no answer yet; the last one of them reads the transcript alone.
@@ -49,7 +48,6 @@ class CallScoring:
         sender: Sender,
         asker: Asker,
         store: ResultStore,
-        question: Question,
         chunks: Sequence[ChunkText],
         n_expected: int,
         forced_at: datetime | None,
@@ -57,7 +55,6 @@ class CallScoring:
         self._sender = sender
         self._asker = asker
         self._store = store
-        self._question = question
         self._chunks = chunks
         self._prefixes = [Prefix() for _ in chunks]
         self._n_expected = n_expected
@@ -123,7 +120,7 @@ class CallScoring:
         """(what held of the answer, the model that gave it); the parts of a long call are stored one by one."""
         if len(self._chunks) == 1:
             return await self._ask_or_halve(subject, self._prefixes[0], chunk, outcome=outcome, costs=costs)
-        part = part_of(subject, self._question, n_chunks=len(self._chunks), chunk_index=index)
+        part = part_of(subject, self._sender.question, n_chunks=len(self._chunks), chunk_index=index)
         cached, outcome = await self._look_up(part.result_key)
         if cached is not None:
             await self._store.serve(part, cached, is_standing=False)
@@ -163,12 +160,16 @@ class CallScoring:
     ) -> tuple[Checked, str]:
         is_shared = self._n_expected > 1
         prompt = self._sender.prompt(chunk, subject.dimension, is_shared=is_shared)
-        answer, model = await self._asker.ask(prompt, subject, prefix, kind="live", outcome=outcome, costs=costs)
+        answer, model = await self._asker.ask(
+            prompt, subject, prefix, sender=self._sender, kind="live", outcome=outcome, costs=costs
+        )
         checked = check(answer, dimension=subject.dimension, evidence=chunk.evidence)
         if needs_repair(checked):
             repair = self._sender.prompt(chunk, subject.dimension, is_shared=is_shared, repair=repair_note(checked))
             try:
-                again, _ = await self._asker.ask(repair, subject, prefix, kind="repair", outcome=outcome, costs=costs)
+                again, _ = await self._asker.ask(
+                    repair, subject, prefix, sender=self._sender, kind="repair", outcome=outcome, costs=costs
+                )
             except RequestError as failure:
                 # the first answer is paid for: what held of it counts, unless it was not complete
                 logger.info("%s %s: no repair: %s", subject.call_id, subject.dimension, failure)
@@ -176,17 +177,3 @@ class CallScoring:
                 checked = apply_repair(checked, check(again, dimension=subject.dimension, evidence=chunk.evidence))
             require_complete(checked)
         return checked, model
-
-
-def part_of(subject: Subject, question: Question, *, n_chunks: int, chunk_index: int) -> Subject:
-    """The same question about one chunk of a long call."""
-    return replace(
-        subject,
-        result_key=result_key(
-            question,
-            dimension=subject.dimension,
-            transcript_hash=subject.transcript_hash,
-            n_chunks=n_chunks,
-            chunk_index=chunk_index,
-        ),
-    )

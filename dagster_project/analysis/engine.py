@@ -8,7 +8,8 @@ it. Nothing that goes wrong with one request stops another, except what would fa
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from time import monotonic
@@ -21,8 +22,8 @@ from dagster_project.analysis.call_scoring import CallScoring
 from dagster_project.analysis.chunk_texts import read_chunks
 from dagster_project.analysis.claude import ClaudeClient, ErrorKind, RequestError
 from dagster_project.analysis.knowledge_base import KnowledgeBase, load_knowledge_base
-from dagster_project.analysis.limits import Question, question_of
-from dagster_project.analysis.owed import CallWork, find_work
+from dagster_project.analysis.limits import Question, fallback_of, question_of
+from dagster_project.analysis.owed import CallWork, asked_of, find_work
 from dagster_project.analysis.report import ScoreReport
 from dagster_project.analysis.results import Failure, ResultStore, Subject
 from dagster_project.analysis.scheduling import Brakes, Slots
@@ -60,6 +61,7 @@ async def score_weeks(
     """
     knowledge = knowledge or load_knowledge_base()
     question = question_of(settings=settings, knowledge=knowledge)
+    fallback = fallback_of(settings=settings, knowledge=knowledge)
     for dimension in dimensions:
         if dimension not in knowledge.dimensions:
             knowledge.rubric(dimension)
@@ -72,6 +74,7 @@ async def score_weeks(
             work, reports = await find_work(
                 connection,
                 question=question,
+                fallback=fallback,
                 origin=settings.origin,
                 weeks=weeks,
                 dimensions=dimensions,
@@ -91,6 +94,7 @@ async def score_weeks(
                     store=store,
                     settings=settings,
                     question=question,
+                    fallback=fallback,
                     knowledge=knowledge,
                     brakes=brakes,
                     report=report,
@@ -117,6 +121,7 @@ class Run:
         store: ResultStore,
         settings: AnalysisSettings,
         question: Question,
+        fallback: Question | None,
         knowledge: KnowledgeBase,
         brakes: Brakes,
         report: ScoreReport,
@@ -125,20 +130,25 @@ class Run:
     ) -> None:
         self._store = store
         self._settings = settings
-        self._question = question
+        self._fallback = fallback
         self._knowledge = knowledge
         self._brakes = brakes
         self._report = report
         self._on_progress = on_progress
-        self._sender = Sender(
-            client=client,
-            store=store,
-            slots=Slots(settings.concurrency),
-            brakes=brakes,
-            report=report,
-            question=question,
-            knowledge=knowledge,
-        )
+        slots = Slots(settings.concurrency)
+        self._senders = {
+            asked.model: Sender(
+                client=client,
+                store=store,
+                slots=slots,
+                brakes=brakes,
+                report=report,
+                question=asked,
+                knowledge=knowledge,
+            )
+            for asked in (question, fallback)
+            if asked is not None
+        }
         self._forced_at = datetime.now(UTC) if is_forced else None
         self._unasked: list[Subject] = []
         self._n_calls = 0
@@ -189,47 +199,63 @@ class Run:
             chunks = await read_chunks(
                 connection, call_id=call.call_id, knowledge=self._knowledge, dimensions=dimensions
             )
+        asker = Asker(self._settings)
+        n_by_model = Counter(subject.model for subject in call.subjects)
+        scorings = {
+            model: CallScoring(
+                sender=sender,
+                asker=asker,
+                store=self._store,
+                chunks=chunks,
+                n_expected=n_by_model[model],
+                forced_at=self._forced_at,
+            )
+            for model, sender in self._senders.items()
+        }
         # the leader's answer holds the others up: the longest questions go first, while nobody waits
         subjects = sorted(
-            call.subjects, key=lambda subject: self._sender.n_question_characters(subject.dimension), reverse=True
-        )
-        scoring = CallScoring(
-            sender=self._sender,
-            asker=Asker(self._sender, self._settings),
-            store=self._store,
-            question=self._question,
-            chunks=chunks,
-            n_expected=len(subjects),
-            forced_at=self._forced_at,
+            call.subjects,
+            key=lambda subject: self._senders[subject.model].n_question_characters(subject.dimension),
+            reverse=True,
         )
         async with asyncio.TaskGroup() as group:
             for subject in subjects:
-                group.create_task(self._score_subject(scoring, subject))
+                group.create_task(self._score_subject(scorings, subject, n_chunks=call.n_chunks))
 
-    async def _score_subject(self, scoring: CallScoring, subject: Subject) -> None:
-        """One question about one call, to a stored end whatever happens."""
+    async def _score_subject(self, scorings: Mapping[str, CallScoring], subject: Subject, *, n_chunks: int) -> None:
+        """One question about one call, to a stored end whatever happens; after a refusal once to the other model."""
         report = self._report.dimensions[subject.dimension]
         try:
-            await self._answer(scoring, subject)
+            await self._answer(scorings[subject.model], subject)
         except RequestError as failure:
-            if failure.kind is ErrorKind.STOPPED:
-                self._unasked.append(subject)
-                return
-            status: Literal["refused", "failed", "over_budget"]
-            if failure.kind is ErrorKind.REFUSAL:
-                status = "refused"
-                report.refused += 1
-            elif failure.kind in (ErrorKind.BUDGET, ErrorKind.SPEND_LIMIT):
-                status = "over_budget"
-                report.over_budget += 1
+            is_declined = failure.kind is ErrorKind.REFUSAL
+            if is_declined and self._fallback is not None and subject.model != self._fallback.model:
+                report.fallbacks += 1
+                instead = asked_of(subject, self._fallback, n_chunks=n_chunks)
+                await self._score_subject(scorings, instead, n_chunks=n_chunks)
             else:
-                status = "failed"
-                report.failed += 1
-            reason = f"{failure.kind}: {failure}"
-            self._note(f"{subject.call_id} {subject.dimension}: {reason}")
-            await self._store.fail([Failure(subject, status, reason)])
+                await self._record(subject, failure)
         else:
             report.scored += 1
+
+    async def _record(self, subject: Subject, failure: RequestError) -> None:
+        report = self._report.dimensions[subject.dimension]
+        status: Literal["refused", "failed", "over_budget"]
+        if failure.kind is ErrorKind.STOPPED:
+            self._unasked.append(subject)
+            return
+        if failure.kind is ErrorKind.REFUSAL:
+            status = "refused"
+            report.refused += 1
+        elif failure.kind in (ErrorKind.BUDGET, ErrorKind.SPEND_LIMIT):
+            status = "over_budget"
+            report.over_budget += 1
+        else:
+            status = "failed"
+            report.failed += 1
+        reason = f"{failure.kind}: {failure}"
+        self._note(f"{subject.call_id} {subject.dimension}: {reason}")
+        await self._store.fail([Failure(subject, status, reason)])
 
     async def _answer(self, scoring: CallScoring, subject: Subject) -> None:
         try:

@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 from dagster_project.analysis.claude import Usage
 from dagster_project.analysis.costs import EXPECTED_OUTPUT_TOKENS, Position, cost_usd, joint_usage, usage_of
 from dagster_project.analysis.knowledge_base import KnowledgeBase, load_knowledge_base
-from dagster_project.analysis.limits import question_of
+from dagster_project.analysis.limits import fallback_of, question_of
 from dagster_project.analysis.owed import CallWork, find_work
 from dagster_project.analysis.prompts import questions_text, system_text
 from dagster_project.analysis.settings import AnalysisSettings
@@ -82,6 +82,7 @@ async def estimate_weeks(
         work, reports = await find_work(
             connection,
             question=question,
+            fallback=fallback_of(settings=settings, knowledge=knowledge),
             origin=settings.origin,
             weeks=weeks,
             dimensions=dimensions,
@@ -123,7 +124,7 @@ async def estimate_weeks(
                     is_system_warm=is_system_warm,
                 )
                 is_system_warm = True
-                price = knowledge.models.price(question.model, today, usage.prompt)
+                price = knowledge.models.price(subject.model, today, usage.prompt)
                 estimate.dimensions[subject.dimension].add(usage, cost_usd(usage, price))
             joint = joint_usage(
                 system=system,

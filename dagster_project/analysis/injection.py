@@ -98,10 +98,10 @@ RULES = (
         "system|prompt|instructions|knowledge base|rubric|policy|above",
         r"\b(?:repeat|reveal|print|output|leak|recite|dump|quote|show)\b.{0,30}\b(?:system prompt|prompt|your instructions|knowledge base|knowledge pages|rubric|scoring policy|everything above|text above)\b",
     ),
-    # whoever or whatever listens, and what it is to find
+    # whoever or whatever listens, and what it is to find; a customer's own software and board rate all day long
     rule(
         "software|computer|machine|robot|bot|summari|algorithm|automat|evaluator|reviewer|analy|assess|whoever|evaluat|review| ai ",
-        r"\b(?:software|computer|machine|robot|bot|summari[sz]er|algorithm|automated|evaluator|reviewer|analy[sz]er|analysis|assessment|evaluation|review|scoring|ai|whoever (?:reviews?|reads?|scores?|grades?|evaluates?|listens?|assesses))\b[^.?!]{0,80}\b(?:conclude|assume|assess|rate|rating|grades?|graded|score|scored|approve|affirmativ\w*|evidence|flawless|excellent|perfect|thorough\w*|generous|favou?rabl[ey]|lenient|says? (?:that )?(?:we|i|they|the rep)\b|pretend|a plus|pass us|full credit)",
+        r"(?<!our )(?<!my )\b(?:software|computer|machine|robot|bot|summari[sz]er|algorithm|automated|evaluator|reviewer|analy[sz]er|(?:analysis|assessment|evaluation|review|scoring)(?! (?:team|board|committee|panel|group))|ai|whoever (?:reviews?|reads?|scores?|grades?|evaluates?|listens?|assesses))\b[^.?!]{0,80}\b(?:conclude|assume|assess|rate|rating|grades?|graded|score|scored|approve|affirmativ\w*|evidence|flawless|excellent|perfect|thorough\w*|generous|favou?rabl[ey]|lenient|says? (?:that )?(?:we|i|they|the rep)\b|pretend|a plus|pass us|full credit)",
     ),
     rule(
         "assess|evaluat|review|grade|scor|rate|judg|analy",

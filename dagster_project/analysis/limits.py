@@ -70,6 +70,16 @@ def question_of(*, settings: AnalysisSettings, knowledge: KnowledgeBase) -> Ques
     )
 
 
+def fallback_of(*, settings: AnalysisSettings, knowledge: KnowledgeBase) -> Question | None:
+    """The same question to the model that is asked once where the first declines to answer, if there is one."""
+    name = knowledge.models.model(settings.model).refusal_fallback
+    if name is None:
+        return None
+    # effort and thinking were chosen for the other model
+    elsewhere = settings.model_copy(update={"model": name, "effort": None, "thinking": None})
+    return question_of(settings=elsewhere, knowledge=knowledge)
+
+
 def versions_by_dimension(knowledge: KnowledgeBase) -> dict[str, str]:
     versions = {rubric.dimension: rubric.rubric_version for rubric in knowledge.rubrics}
     return {**versions, BRIEF: brief_version()}

@@ -55,7 +55,7 @@ whether it was resolved, parked with an owner, or left unresolved.
 # models that take instructions in a system turn after the conversation; others get them as a second user block
 OPERATOR_CHANNEL_MODELS = frozenset({"claude-sonnet-5-5", "claude-haiku-5-5", "claude-opus-5-5", "sandbox"})
 # a change of layout or of the answer's handling that the texts above do not show
-LAYOUT_REVISION = 1
+LAYOUT_REVISION = 2
 
 
 @dataclass(frozen=True, slots=True)

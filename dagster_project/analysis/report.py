@@ -21,6 +21,8 @@ class DimensionReport:
     requests: int = 0
     failed: int = 0
     refused: int = 0
+    # declined by the model and asked of the one that stands in for it
+    fallbacks: int = 0
     over_budget: int = 0
     input_tokens: int = 0
     cache_read_tokens: int = 0

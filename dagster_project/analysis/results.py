@@ -8,7 +8,8 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -100,6 +101,8 @@ class Subject:
     dimension: str
     rubric_version: str
     transcript_hash: str
+    # the model that is asked, and the key its answer is stored under
+    model: str
     result_key: str
 
 
@@ -156,6 +159,14 @@ class ResultStore:
         if self._locks is not None:
             await self._locks.close()
         await self._pool.close()
+
+    @asynccontextmanager
+    async def _using(self, given: Connection | None) -> AsyncIterator[Connection]:
+        if given is not None:
+            yield given
+            return
+        async with self._pool.connection() as connection:
+            yield connection
 
     @property
     def pool(self) -> AsyncConnectionPool[Connection]:
@@ -295,7 +306,7 @@ class ResultStore:
                     subject.rep_id,
                     subject.dimension,
                     subject.result_key,
-                    self._question.model,
+                    subject.model,
                     cached.model,
                     cached.is_sandbox,
                     cached.cost_usd,
@@ -310,8 +321,8 @@ class ResultStore:
             """
             insert into analysis.call_results (
                 call_id, rep_id, dimension, week_start, result_key, result_created_at, rubric_version, status,
-                is_cache_hit, run_id, attempted_key, transcript_hash
-            ) values (%s, %s, %s, %s, %s, %s, %s, 'scored', %s, %s, %s, %s)
+                is_cache_hit, run_id, attempted_key, attempted_status, transcript_hash
+            ) values (%s, %s, %s, %s, %s, %s, %s, 'scored', %s, %s, %s, 'scored', %s)
             on conflict (call_id, rep_id, dimension, rubric_version) do update set
                 week_start = excluded.week_start,
                 result_key = excluded.result_key,
@@ -321,6 +332,7 @@ class ResultStore:
                 is_cache_hit = excluded.is_cache_hit,
                 run_id = excluded.run_id,
                 attempted_key = excluded.attempted_key,
+                attempted_status = excluded.attempted_status,
                 transcript_hash = excluded.transcript_hash,
                 updated_at = now()
             """,
@@ -350,8 +362,8 @@ class ResultStore:
                 """
                 insert into analysis.call_results (
                     call_id, rep_id, dimension, week_start, rubric_version, status, reason, run_id, attempted_key,
-                    transcript_hash
-                ) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                    attempted_status, transcript_hash
+                ) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
                 on conflict (call_id, rep_id, dimension, rubric_version) do update set
                     week_start = excluded.week_start,
                     status = case
@@ -361,6 +373,7 @@ class ResultStore:
                     reason = excluded.reason,
                     run_id = excluded.run_id,
                     attempted_key = excluded.attempted_key,
+                    attempted_status = excluded.attempted_status,
                     transcript_hash = excluded.transcript_hash,
                     updated_at = now()
                 """,
@@ -375,6 +388,7 @@ class ResultStore:
                         storable(failure.reason),
                         self._run_id,
                         failure.subject.result_key,
+                        failure.status,
                         failure.subject.transcript_hash,
                     )
                     for failure in failures
@@ -408,8 +422,8 @@ class ResultStore:
                     subject.rep_id,
                     subject.dimension,
                     subject.result_key,
-                    self._question.model,
-                    self._question.model,
+                    subject.model,
+                    subject.model,
                     self._question.is_sandbox,
                     kind,
                     position,
@@ -423,6 +437,13 @@ class ResultStore:
             raise RuntimeError("the ledger did not take a row")
         return row["request_id"], row["started_at"]
 
+    async def withdraw_attempt(self, opened: tuple[str, datetime]) -> None:
+        """Nothing was sent after all."""
+        async with self._pool.connection() as connection:
+            await connection.execute(
+                "delete from analysis.requests where request_id = %s and started_at = %s and status = 'sent'", opened
+            )
+
     async def close_attempt(
         self,
         opened: tuple[str, datetime],
@@ -431,12 +452,14 @@ class ResultStore:
         cost: Decimal,
         error_kind: ErrorKind | None = None,
         error: str | None = None,
+        connection: Connection | None = None,
     ) -> None:
+        """Write down what came of it; within the caller's transaction where a connection is given."""
         request_id, started_at = opened
         status = "ok" if error_kind is None else "refused" if error_kind is ErrorKind.REFUSAL else "failed"
         usage = attempt.usage
-        async with self._pool.connection() as connection:
-            await connection.execute(
+        async with self._using(connection) as used:
+            await used.execute(
                 """
                 update analysis.requests set
                     api_request_id = %s,

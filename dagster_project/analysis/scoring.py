@@ -3,10 +3,12 @@
     answer text -> Answer -> checked per dimension -> (one repair) -> merged over chunks -> analysis.results.answer
 
 A marker is met only on verified evidence from the right side. Flagged turns, whose words try to steer the judgement,
-are no evidence for anything; a verdict left without evidence falls back to no.
+are no evidence for anything, nor is a passage that would prove many markers at once; a verdict left without evidence
+falls back to no.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,6 +30,8 @@ from knowledge.rubrics import Marker
 
 MAX_EVIDENCE = 3
 MAX_SUGGESTIONS = 3
+# one sentence may show two or three behaviours; that it shows more is what a judge says who was told to
+MAX_MARKERS_PER_PASSAGE = 3
 PRODUCT_DIMENSION = "product_knowledge"
 PRIORITY_RANK = {"critical": 0, "high": 1, "medium": 2, "low": 3}
 OBJECTION_OUTCOME_RANK = {"unresolved": 0, "parked": 1, "resolved": 2}
@@ -109,6 +113,7 @@ def check(answer: Answer, *, dimension: str, evidence: Evidence) -> Checked:
     for answered in answer.markers:
         if answered.marker_id in wanted and answered.marker_id not in checked.markers:
             check_marker(answered, evidence=evidence, checked=checked)
+    drop_overcited(checked, evidence=evidence)
     checked.missing = wanted - checked.markers.keys()
     for marker_id in sorted(checked.missing):
         checked.complaints.append(f"{marker_id}: no answer was given")
@@ -152,6 +157,35 @@ def check_marker(answered: AnsweredMarker, *, evidence: Evidence, checked: Check
         "why": answered.why.strip(),
         "evidence": kept,
     }
+
+
+def drop_overcited(checked: Checked, *, evidence: Evidence) -> None:
+    """Take a turn for an order when one passage of it would prove more markers than a sentence can.
+
+    This knows nothing of what the turn says, so it also holds where no rule finds an order in its words.
+    """
+    spans: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for marker in checked.markers.values():
+        for item in marker["evidence"]:
+            start = evidence.turns[item["turn_id"]].text.find(item["quote"])
+            spans[item["turn_id"]].append((start, start + len(item["quote"])))
+    overcited = {
+        turn_id
+        for turn_id, cited in spans.items()
+        if max(sum(start <= place < end for start, end in cited) for place, _ in cited) > MAX_MARKERS_PER_PASSAGE
+    }
+    if not overcited:
+        return
+    checked.steering |= overcited
+    for marker in checked.markers.values():
+        kept = [item for item in marker["evidence"] if item["turn_id"] not in overcited]
+        n_dropped = len(marker["evidence"]) - len(kept)
+        checked.counts.verified -= n_dropped
+        checked.counts.dropped += n_dropped
+        marker["evidence"] = kept
+        if marker["verdict"] == "yes" and not kept:
+            marker["verdict"] = "no"
+            checked.n_turned_down += 1
 
 
 def verify(item: AnsweredEvidence, *, side: str, evidence: Evidence) -> tuple[str, str | None]:
@@ -216,11 +250,16 @@ def check_statement(statement: AnsweredStatement, *, evidence: Evidence, checked
     if statement.knowledge_id not in evidence.statement_ids:
         # a verdict about the product without a passage behind it is an opinion
         return
+    place = (statement.turn_id, statement.knowledge_id)
+    if any((other["turn_id"], other["knowledge_id"]) == place for other in checked.statements):
+        return
     checked.counts.checked += 1
     # the rep claims; a missed opportunity is the customer's sentence
     side = "customer" if statement.verdict == "missed_opportunity" else "rep"
     item = AnsweredEvidence(turn_id=statement.turn_id, quote=statement.quote)
     reason, quote = verify(item, side=side, evidence=evidence)
+    if quote is not None and not statement.why.strip():
+        reason, quote = "why is empty", None
     if quote is None:
         checked.counts.dropped += 1
         if statement.turn_id not in evidence.flagged:
@@ -427,9 +466,7 @@ def merge(parts: Sequence[Checked]) -> Checked:
             elif all(other["marker_id"] != item["marker_id"] for other in merged.suggestions):
                 merged.suggestions.append(item)
     merged.suggestions = merged.suggestions[:MAX_SUGGESTIONS]
-    merged.statements = unique(
-        [item for part in parts for item in part.statements], keys=("turn_id", "knowledge_id", "verdict")
-    )
+    merged.statements = unique([item for part in parts for item in part.statements], keys=("turn_id", "knowledge_id"))
     briefs = [part.brief for part in parts if part.brief is not None]
     if briefs:
         merged.brief = merge_briefs(briefs)

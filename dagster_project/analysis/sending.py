@@ -62,7 +62,7 @@ class Sender:
         self._slots = slots
         self._brakes = brakes
         self._report = report
-        self._question = question
+        self.question = question
         self._knowledge = knowledge
         self._system = system_text(knowledge)
         self._system_prefix = Prefix()
@@ -151,7 +151,7 @@ class Sender:
 
     def _price_of(self, usage: Usage) -> Decimal:
         today = datetime.now(UTC).date()
-        return cost_usd(usage, self._knowledge.models.price(self._question.model, today, usage.prompt))
+        return cost_usd(usage, self._knowledge.models.price(self.question.model, today, usage.prompt))
 
     def _estimate(self, prompt: Prompt, position: Position) -> Decimal:
         """What a request is expected to cost, before it is sent."""
@@ -194,13 +194,17 @@ class Sender:
         opened = await self._store.open_attempt(
             subject, kind=kind, position=position, attempt_number=attempt_number, cache_outcome=cache_outcome
         )
-        attempt = Attempt(model=self._question.model)
+        if self._brakes.stop_reason is not None:
+            # the run stopped while the ledger took its time
+            await self._store.withdraw_attempt(opened)
+            self.refuse_if_stopped()
+        attempt = Attempt(model=self.question.model)
         answer: Answer | None = None
         failure: RequestError | None = None
         parameters = prompt.parameters(
-            model=self._question.model,
-            effort=self._question.effort,
-            thinking=self._question.thinking,
+            model=self.question.model,
+            effort=self.question.effort,
+            thinking=self.question.thinking,
             max_tokens=max_tokens,
         )
         try:

@@ -8,7 +8,7 @@ from datetime import date
 
 import psycopg
 
-from dagster_project.analysis.batches import SubmitReport, submit_weeks
+from dagster_project.analysis.batch_submission import SubmitReport, submit_weeks
 from dagster_project.analysis.engine import score_weeks
 from dagster_project.analysis.estimate import Estimate, estimate_weeks
 from dagster_project.analysis.report import ScoreReport

@@ -26,7 +26,8 @@ import psutil
 import psycopg
 from psycopg.types.json import Jsonb
 
-from dagster_project.analysis.batches import collect_batches, submit_weeks
+from dagster_project.analysis.batch_collection import collect_batches
+from dagster_project.analysis.batch_submission import submit_weeks
 from dagster_project.analysis.engine import score_weeks
 from dagster_project.analysis.knowledge_base import load_knowledge_base
 from dagster_project.analysis.prompts import system_text

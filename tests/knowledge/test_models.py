@@ -87,3 +87,12 @@ def test_a_stand_in_for_an_unknown_model_is_refused(tmp_path: Path) -> None:
     path.write_text(MODEL + "  two:\n    title: Two\n    same_as: three\n", encoding="utf-8")
     with pytest.raises(ModelError, match="two: same_as names 'three'"):
         load_models(path)
+
+
+def test_a_fallback_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "models.yaml"
+    path.write_text(
+        MODEL.replace("    title: One", "    title: One\n    refusal_fallback: none-such"), encoding="utf-8"
+    )
+    with pytest.raises(ModelError, match="one: refusal_fallback names 'none-such'"):
+        load_models(path)

@@ -2,7 +2,7 @@ import asyncio
 
 import dagster as dg
 
-from dagster_project.analysis.batches import collect_batches, has_open_batches
+from dagster_project.analysis.batch_collection import collect_batches, has_open_batches
 from dagster_project.analysis.settings import AnalysisSettings
 from dagster_project.defs.partitions import week_of
 from dagster_project.defs.resources import Warehouse

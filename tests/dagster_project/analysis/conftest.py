@@ -159,6 +159,11 @@ class Sandbox:
         with urllib.request.urlopen(request, timeout=10) as response:
             return json.load(response)
 
+    def visits(self) -> list[dict[str, Any]]:
+        """Every request in the order of arrival: when it came and went, and what the server billed for it."""
+        with urllib.request.urlopen(f"{self.url}/_control/visits", timeout=10) as response:
+            return json.load(response)
+
     def reset(self) -> None:
         self.control(
             faults=[],

@@ -4,7 +4,7 @@ import time
 import dagster as dg
 import pytest
 
-from dagster_project.analysis.batches import submit_weeks
+from dagster_project.analysis.batch_submission import submit_weeks
 from dagster_project.defs.analysis.batches import claude_batches
 from dagster_project.defs.resources import Warehouse
 

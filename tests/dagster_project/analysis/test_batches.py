@@ -4,7 +4,8 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from dagster_project.analysis.batches import collect_batches, submit_weeks
+from dagster_project.analysis.batch_collection import collect_batches
+from dagster_project.analysis.batch_submission import submit_weeks
 from dagster_project.analysis.claude import RequestError
 
 
@@ -129,6 +130,56 @@ async def test_a_transcript_that_changed_meanwhile_gets_no_answer_of_the_old_one
     assert (report.stored, report.failed) == (25, 1)
     assert any("the transcript changed" in message for message in report.messages)
     assert (await calls.score()).requests == 5
+
+
+@pytest.fixture
+def long_call(analysis, batching):
+    """A call of four or more chunks; (its id, what scores it)."""
+    talk = [
+        ("s-rep" if index % 2 == 0 else "s-customer", f"Number {index} in a long row of things said.")
+        for index in range(400)
+    ]
+    talk[20] = ("s-rep", "What is the hardest part of a normal Monday for you?")
+    talk[371] = ("s-customer", "We lose roughly two days a month to it.")
+    call_id = analysis.warehouse.add_call()
+    analysis.warehouse.set_transcript(call_id, talk)
+    chunked = analysis.with_settings(whole_call_tokens=3_000, chunk_tokens=2_000)
+    assert chunked.chunk().chunks >= 4
+    return call_id, chunked
+
+
+async def test_a_long_call_goes_into_a_batch_in_parts_and_is_merged(long_call, batching):
+    call_id, chunked = long_call
+    n_chunks = chunked.warehouse.one("select n_chunks from analysis.transcript_chunks limit 1")
+    submitted = await batching.submit()
+    assert (submitted.requests, submitted.left_for_live) == (n_chunks, 0)
+    assert (await batching.submit()).requests == 0
+    assert {part.waiting_in_batch for part in (await chunked.score()).dimensions.values()} == {1}
+
+    report = await batching.collect_when_ended()
+
+    assert (report.stored, report.failed) == (5, 0)
+    in_batch = chunked.warehouse.answers()
+    met = {m["marker_id"]: m["evidence"] for m in in_batch[call_id, "discovery"]["markers"] if m["verdict"] == "yes"}
+    assert (met["ds1_asks_problem"][0]["turn_id"], met["ds1_asks_problem"][0]["chunk_index"]) == (21, 0)
+    assert met["ds1_customer_quantifies"][-1]["turn_id"] == 372
+    assert (await chunked.score()).requests == 0
+    await chunked.score(force=True)
+    assert chunked.warehouse.answers() == in_batch
+
+
+async def test_a_part_that_a_batch_did_not_answer_is_asked_live_and_no_other(long_call, batching):
+    _, chunked = long_call
+    chunked.sandbox.control(batches={"errored": [1]})
+    await batching.submit()
+    report = await batching.collect_when_ended()
+    assert (report.stored, report.failed) == (0, 1)
+    rest = await chunked.score()
+    assert rest.is_complete
+    asked = chunked.warehouse.rows(
+        "select kind, dimension, result_key from analysis.requests where kind in ('live', 'repair')"
+    )
+    assert len({row["result_key"] for row in asked}) == 5, asked
 
 
 async def test_a_refused_batch_leaves_nothing_waiting(calls, batching, analysis):

@@ -103,6 +103,48 @@ async def test_a_refusal_is_not_paid_for_again_until_it_is_forced(calls):
     assert states(calls) == ["scored"] * N_CALLS
 
 
+async def test_a_refusal_is_not_paid_for_again_while_an_older_score_stands(calls):
+    await calls.score(dimensions=("discovery",))
+    calls.sandbox.control(faults=[{"kind": "refusal", "share": 1.0, "passes": False}])
+    refused = await calls.score(dimensions=("discovery",), force=True)
+    assert refused.dimensions["discovery"].refused == N_CALLS
+    assert states(calls) == ["scored"] * N_CALLS
+    assert (await calls.score(dimensions=("discovery",))).requests == 0
+
+
+async def test_what_one_model_declines_is_asked_once_of_another_under_that_ones_key(calls):
+    with_claude = calls.with_settings(model="claude-sonnet-5-5")
+    declines = {"kind": "refusal", "share": 1.0, "passes": False, "dimension": "discovery"}
+    calls.sandbox.control(faults=[{**declines, "model": "claude-sonnet-5-5"}])
+
+    report = await with_claude.score()
+
+    assert report.is_complete
+    discovery = report.dimensions["discovery"]
+    assert (discovery.scored, discovery.fallbacks, discovery.refused) == (N_CALLS, N_CALLS, 0)
+    rows = calls.warehouse.rows("select * from analysis.requests where dimension = 'discovery' order by started_at")
+    asked = [(row["requested_model"], row["status"]) for row in rows]
+    assert sorted(asked) == [("claude-opus-5-5", "ok")] * N_CALLS + [("claude-sonnet-5-5", "refused")] * N_CALLS
+    keys = {model: {row["result_key"] for row in rows if row["requested_model"] == model} for model, _ in asked}
+    assert not keys["claude-opus-5-5"] & keys["claude-sonnet-5-5"]
+    stored = calls.warehouse.rows("select result_key from analysis.results where dimension = 'discovery'")
+    assert {row["result_key"] for row in stored} == keys["claude-opus-5-5"]
+    # Opus costs twice as much, and is billed as Opus
+    billed = {visit["request_id"]: Decimal(visit["usd"]) for visit in calls.sandbox.visits()}
+    assert {row["api_request_id"]: row["cost_usd"] for row in ledger(calls)} == billed
+    assert (await with_claude.score()).requests == 0
+
+
+async def test_what_both_models_decline_stays_refused_and_is_not_asked_again(calls):
+    with_claude = calls.with_settings(model="claude-sonnet-5-5")
+    calls.sandbox.control(faults=[{"kind": "refusal", "share": 1.0, "passes": False, "dimension": "discovery"}])
+    report = await with_claude.score()
+    assert report.dimensions["discovery"].refused == N_CALLS
+    assert states(calls) == ["refused"] * N_CALLS
+    assert [row["requested_model"] for row in ledger(calls)].count("claude-opus-5-5") == N_CALLS
+    assert (await with_claude.score()).requests == 0
+
+
 async def test_a_failure_is_tried_again_on_the_next_run(calls):
     calls.sandbox.control(faults=[{"kind": "invalid", "share": 1.0, "passes": False, "dimension": "discovery"}])
     await calls.score()
@@ -156,35 +198,53 @@ async def test_odd_answers_are_read_as_what_they_are(calls, kind):
     assert verdicts <= {"yes", "no", "not_applicable"}
 
 
-@pytest.mark.parametrize("kind", ["spend_limit", "contract_spend_limit", "own_spend_limit", "billing", "unauthorised"])
-async def test_what_would_fail_for_all_stops_new_requests_within_a_second(analysis, kind):
-    for index in range(20):
+async def test_a_spend_limit_stops_new_requests_within_a_second(analysis):
+    """By the server's clock, from its first refusal to the last request that reaches it, with hundreds queued."""
+    n_calls, n_passed = 100, 60
+    for index in range(n_calls):
         analysis.warehouse.add_call((("R", f"What breaks most often in load {index}?"), ("C", "Mostly Sundays.")))
     analysis.chunk()
-    analysis.sandbox.control(
-        behaviour={"answer_s": 0.1}, faults=[{"kind": kind, "after": 20, "share": 1.0, "passes": False}]
-    )
-    with_few_slots = analysis.with_settings(concurrency=8)
-    started = time.monotonic()
-    report = await with_few_slots.score()
-    took = time.monotonic() - started
+    delays_s = []
+    # a busy machine only ever adds to the delay: the least of three tries is the engine's own
+    while not delays_s or (min(delays_s) > 1.0 and len(delays_s) < 3):
+        analysis.sandbox.control(
+            clear_statistics=True,
+            behaviour={"answer_s": 0.1},
+            faults=[{"kind": "spend_limit", "after": n_passed, "share": 1.0, "passes": False}],
+        )
+        report = await analysis.score(force=True)
+        visits = analysis.sandbox.visits()
+        refused_at = min(visit["answered_at"] for visit in visits if visit["fault"] == "spend_limit")
+        delays_s.append(max(visit["arrived_at"] for visit in visits) - refused_at)
+        assert len(visits) <= n_passed + analysis.settings.concurrency
+        assert any(f"{n_calls * len(ALL) - len(visits)} questions were not asked" in text for text in report.messages)
+    assert min(delays_s) <= 1.0
+
+
+@pytest.mark.parametrize("kind", ["spend_limit", "contract_spend_limit", "own_spend_limit", "billing", "unauthorised"])
+async def test_what_would_fail_for_all_stops_the_run_and_the_next_one_takes_up_the_rest(analysis, kind):
+    n_calls, n_passed = 12, 20
+    for index in range(n_calls):
+        analysis.warehouse.add_call((("R", f"What breaks most often in load {index}?"), ("C", "Mostly Sundays.")))
+    analysis.chunk()
+    analysis.sandbox.control(faults=[{"kind": kind, "after": n_passed, "share": 1.0, "passes": False}])
+    report = await analysis.with_settings(concurrency=8).score()
     assert report.stop_reason is not None
     assert any("questions were not asked" in message for message in report.messages)
     # the twenty that passed, then at most what was in flight
-    assert analysis.sandbox.requests <= 20 + 8
-    # requests in flight took a tenth of a second; the rest is what recording the states takes
-    assert took < 30
+    assert analysis.sandbox.requests == len(ledger(analysis)) <= n_passed + 8
+    n_questions = n_calls * len(ALL)
     stored = analysis.warehouse.one("select count(*) from analysis.results")
-    assert 12 <= stored <= 20
+    assert 0 < stored <= n_passed
     kept = analysis.warehouse.rows("select status, count(*) as n from analysis.call_results group by status")
-    counts = {row["status"]: row["n"] for row in kept}
-    assert counts["scored"] == stored
-    assert counts.get("over_budget" if kind != "unauthorised" else "failed") == 100 - stored
-
+    assert {row["status"]: row["n"] for row in kept} == {
+        "scored": stored,
+        "over_budget" if kind != "unauthorised" else "failed": n_questions - stored,
+    }
     analysis.sandbox.control(faults=[])
     rest = await analysis.score()
     assert rest.is_complete
-    assert rest.requests == 100 - stored
+    assert rest.requests == n_questions - stored
 
 
 async def test_a_hanging_request_is_cut_off_and_tried_once_more(analysis):

@@ -1,16 +1,12 @@
-"""Half the price for answers that may take a day: backfills and rubric re-runs through the Message Batches API.
+"""What came back from batches: each answer checked and stored as a live one, in any order, and the batch deleted.
 
-    submit    the same set difference -> one request per call, all its missing dimensions in one -> analysis.batches
-    collect   ended batches: each answer checked and stored as a live one, in any order -> batch deleted at Claude
-    live      what errored, expired, was canceled or did not hold is scored live by the next `score_weeks`
+    ended batch -> answers -> results (the last part of a long call that arrives merges it) -> deleted at Claude
 
-Answers of a batch stand under the same keys as live ones. Prompts and answers of a batch stay with the vendor until the
-batch is deleted, up to 29 days otherwise: that is why batches are opt-in and `collect` deletes.
+What errored, expired, was canceled or did not hold is scored live by the next `score_weeks`.
 """
 
 import logging
-import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -26,36 +22,28 @@ from dagster_project.analysis.claude import (
     ErrorKind,
     RequestError,
     check_stop_reason,
-    classify,
     read_message,
 )
 from dagster_project.analysis.costs import cost_usd
 from dagster_project.analysis.knowledge_base import KnowledgeBase, load_knowledge_base
 from dagster_project.analysis.limits import Question, question_of
-from dagster_project.analysis.owed import CallWork, find_work
-from dagster_project.analysis.prompts import Prompt, questions_text, system_text, transcript_text
-from dagster_project.analysis.results import ResultStore, Subject, result_key
-from dagster_project.analysis.scoring import check, parse_answer, require_complete, to_stored
+from dagster_project.analysis.owed import keys_in_batch, part_of, subject_of
+from dagster_project.analysis.results import ResultStore, Subject
+from dagster_project.analysis.scoring import (
+    check,
+    from_stored,
+    merge,
+    parse_answer,
+    require_complete,
+    to_stored,
+)
 from dagster_project.analysis.settings import AnalysisSettings
 
 logger = logging.getLogger(__name__)
 
-# the API takes 100,000 requests or 256 MB; smaller batches end sooner and lose less when one is lost
-MAX_REQUESTS = 2_000
-MAX_CHARACTERS = 60_000_000
 # the ledger's dimension of a request that asks for several
 JOINT = "joint"
-
-
-@dataclass
-class SubmitReport:
-    """What was handed in; calls that need several chunks are left to a live run."""
-
-    batches: list[str] = field(default_factory=list)
-    requests: int = 0
-    served_from_cache: int = 0
-    left_for_live: int = 0
-    messages: list[str] = field(default_factory=list)
+CLOSE_ITEM = "update analysis.batch_items set status = %s, error = %s, updated_at = now() where custom_id = %s"
 
 
 @dataclass
@@ -71,182 +59,6 @@ class CollectReport:
     # Mondays whose rest a live run should score, and whose marts have news
     weeks: set[date] = field(default_factory=set)
     messages: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Item:
-    custom_id: str
-    call: CallWork
-    subjects: tuple[Subject, ...]
-    parameters: dict[str, Any]
-    n_characters: int
-
-
-async def submit_weeks(
-    *,
-    database_url: str,
-    settings: AnalysisSettings,
-    weeks: Sequence[date],
-    dimensions: Sequence[str],
-    call_ids: Sequence[str] | None = None,
-    force: bool = False,
-    run_id: str | None = None,
-    on_progress: Callable[[str], None] = logger.info,
-    knowledge: KnowledgeBase | None = None,
-) -> SubmitReport:
-    """Hand in what has no standing answer and is not waiting in a batch already."""
-    knowledge = knowledge or load_knowledge_base()
-    question = question_of(settings=settings, knowledge=knowledge)
-    report = SubmitReport()
-    store = ResultStore(
-        database_url, question=question, origin=settings.origin, run_id=run_id, ttl_days=settings.result_ttl_days
-    )
-    async with store, ClaudeClient(settings) as client:
-        async with store.pool.connection() as connection:
-            work, _ = await find_work(
-                connection,
-                question=question,
-                origin=settings.origin,
-                weeks=weeks,
-                dimensions=dimensions,
-                call_ids=call_ids,
-                is_forced=force,
-            )
-        batch: list[Item] = []
-        async for item in items_of(
-            work,
-            store=store,
-            settings=settings,
-            question=question,
-            knowledge=knowledge,
-            is_forced=force,
-            report=report,
-        ):
-            size = sum(other.n_characters for other in batch)
-            if batch and (len(batch) >= MAX_REQUESTS or size + item.n_characters > MAX_CHARACTERS):
-                await hand_in(client, store, batch, settings=settings, run_id=run_id, report=report)
-                on_progress(f"{report.requests} requests in {len(report.batches)} batches")
-                batch = []
-            batch.append(item)
-        if batch:
-            await hand_in(client, store, batch, settings=settings, run_id=run_id, report=report)
-            on_progress(f"{report.requests} requests in {len(report.batches)} batches")
-    return report
-
-
-async def items_of(
-    work: Sequence[CallWork],
-    *,
-    store: ResultStore,
-    settings: AnalysisSettings,
-    question: Question,
-    knowledge: KnowledgeBase,
-    is_forced: bool,
-    report: SubmitReport,
-) -> AsyncIterator[Item]:
-    system = system_text(knowledge)
-    handed_in: set[str] = set()
-    for call in work:
-        # a second call with this transcript is served from the first one's answer, once that is collected
-        subjects = [subject for subject in call.subjects if subject.result_key not in handed_in]
-        if not is_forced:
-            usable, _ = await store.find([subject.result_key for subject in subjects])
-            for subject in subjects:
-                if subject.result_key in usable:
-                    await store.serve(subject, usable[subject.result_key])
-                    report.served_from_cache += 1
-            subjects = [subject for subject in subjects if subject.result_key not in usable]
-        if not subjects:
-            continue
-        if call.n_chunks > 1:
-            report.left_for_live += 1
-            continue
-        handed_in.update(subject.result_key for subject in subjects)
-        names = [subject.dimension for subject in subjects]
-        async with store.pool.connection() as connection:
-            chunks = await read_chunks(connection, call_id=call.call_id, knowledge=knowledge, dimensions=names)
-        if not chunks:
-            continue
-        prompt = Prompt(
-            system=system,
-            transcript=transcript_text(chunks[0].text),
-            questions=questions_text(names, knowledge),
-            is_operator_channel=question.is_operator_channel,
-            is_transcript_shared=False,
-        )
-        max_output = knowledge.models.model(question.model).max_output
-        yield Item(
-            custom_id=uuid.uuid4().hex,
-            call=call,
-            subjects=tuple(subjects),
-            parameters=prompt.parameters(
-                model=question.model,
-                effort=question.effort,
-                thinking=question.thinking,
-                max_tokens=min(settings.max_output_tokens * len(names), max_output),
-            ),
-            n_characters=prompt.n_characters,
-        )
-
-
-async def hand_in(
-    client: ClaudeClient,
-    store: ResultStore,
-    items: Sequence[Item],
-    *,
-    settings: AnalysisSettings,
-    run_id: str | None,
-    report: SubmitReport,
-) -> None:
-    """Create the batch and remember it in the order that loses nothing: items first, then the batch's id.
-
-    Killed in between, the items have no batch: `collect` looks for it among the API's batches.
-    """
-    async with store.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
-        await cursor.executemany(
-            """
-                insert into analysis.batch_items (
-                    custom_id, call_id, rep_id, week_start, dimensions, result_keys, transcript_hash
-                ) values (%s, %s, %s, %s, %s, %s, %s)
-                """,
-            [
-                (
-                    item.custom_id,
-                    item.call.call_id,
-                    item.call.rep_id,
-                    item.call.week_start,
-                    [subject.dimension for subject in item.subjects],
-                    [subject.result_key for subject in item.subjects],
-                    item.call.transcript_hash,
-                )
-                for item in items
-            ],
-        )
-    ids = [item.custom_id for item in items]
-    try:
-        batch = await client.sdk.messages.batches.create(
-            requests=[{"custom_id": item.custom_id, "params": item.parameters} for item in items]  # type: ignore[typeddict-item]
-        )
-    except anthropic.AnthropicError as error:
-        async with store.pool.connection() as connection:
-            await connection.execute("delete from analysis.batch_items where custom_id = any(%s)", (ids,))
-        failure = classify(error)
-        raise RequestError(
-            failure.kind, f"the batch of {len(items)} requests was not accepted, nothing was handed in: {failure}"
-        ) from error
-    async with store.pool.connection() as connection, connection.transaction():
-        await connection.execute(
-            """
-            insert into analysis.batches (batch_id, model, status, n_requests, origin, run_id)
-            values (%s, %s, 'submitted', %s, %s, %s)
-            """,
-            (batch.id, settings.model, len(items), settings.origin, run_id),
-        )
-        await connection.execute(
-            "update analysis.batch_items set batch_id = %s where custom_id = any(%s)", (batch.id, ids)
-        )
-    report.batches.append(batch.id)
-    report.requests += len(items)
 
 
 async def collect_batches(
@@ -416,14 +228,11 @@ async def mark_batch(store: ResultStore, batch_id: str, *, status: str) -> None:
 async def close_item(
     store: ResultStore, item: dict[str, Any], *, status: str, error: str | None, report: CollectReport
 ) -> None:
+    """There is no answer to it: a live run asks."""
     async with store.pool.connection() as connection:
-        await connection.execute(
-            "update analysis.batch_items set status = %s, error = %s, updated_at = now() where custom_id = %s",
-            (status, error, item["custom_id"]),
-        )
+        await connection.execute(CLOSE_ITEM, (status, error, item["custom_id"]))
     report.weeks.add(item["week_start"])
-    if status != "succeeded":
-        report.failed += 1
+    report.failed += 1
 
 
 async def store_result(
@@ -442,6 +251,7 @@ async def store_result(
         await close_item(store, item, status=status, error=error, report=report)
         return
     subjects = subjects_of(item, question)
+    wholes = {subject.dimension: subject_of(item, subject.dimension, question) for subject in subjects}
     asked = subjects[0] if len(subjects) == 1 else replace(subjects[0], dimension=JOINT)
     opened = await store.open_attempt(asked, kind="batch", position="single", attempt_number=1, cache_outcome="miss")
     attempt = Attempt(model=question.model)
@@ -458,53 +268,75 @@ async def store_result(
         complaints = []
         for subject in subjects:
             try:
-                require_same_question(subject, question)
-                checked = check(answer, dimension=subject.dimension, evidence=chunks[0].evidence)
+                whole = wholes[subject.dimension]
+                require_same_question(subject, whole, item, question)
+                evidence = chunks[item["chunk_index"]].evidence
+                checked = check(answer, dimension=subject.dimension, evidence=evidence)
                 require_complete(checked)
             except RequestError as error:
                 complaints.append(f"{subject.dimension}: {error}")
                 continue
-            await store.save(subject, answer=to_stored(checked), counts=checked.counts, cost=share, model=attempt.model)
-            report.stored += 1
+            is_whole = item["n_chunks"] == 1
+            await store.save(
+                subject,
+                answer=to_stored(checked),
+                counts=checked.counts,
+                cost=share,
+                model=attempt.model,
+                is_standing=is_whole,
+            )
+            if is_whole or await merge_parts(store, whole, question, n_chunks=item["n_chunks"]):
+                report.stored += 1
         if complaints:
             raise RequestError(ErrorKind.MALFORMED, "; ".join(complaints))
     except RequestError as error:
         failure = error
         report.messages.append(f"{item['call_id']}: {error}; the next live run asks again")
-    await store.close_attempt(
-        opened,
-        attempt,
-        cost=cost,
-        error_kind=failure.kind if failure else None,
-        error=str(failure) if failure else None,
+    reason = str(failure) if failure else None
+    # together: killed in between, the next pass would enter the same dollars once more
+    async with store.pool.connection() as connection, connection.transaction():
+        await store.close_attempt(
+            opened,
+            attempt,
+            cost=cost,
+            error_kind=failure.kind if failure else None,
+            error=reason,
+            connection=connection,
+        )
+        await connection.execute(CLOSE_ITEM, ("invalid" if failure else "succeeded", reason, item["custom_id"]))
+    report.weeks.add(item["week_start"])
+    report.failed += failure is not None
+
+
+async def merge_parts(store: ResultStore, whole: Subject, question: Question, *, n_chunks: int) -> bool:
+    """Let the call's answer stand as soon as every part of it is there; until then False."""
+    keys = keys_in_batch(whole, question, n_chunks=n_chunks)
+    found, _ = await store.find(keys)
+    if len(found) < n_chunks:
+        return False
+    parts = [found[key] for key in keys]
+    merged = merge([from_stored(whole.dimension, part.answer, part.counts) for part in parts])
+    await store.save(
+        whole,
+        answer=to_stored(merged),
+        counts=merged.counts,
+        cost=sum((part.cost_usd for part in parts), Decimal(0)),
+        model=parts[0].model,
     )
-    await close_item(
-        store,
-        item,
-        status="invalid" if failure else "succeeded",
-        error=str(failure) if failure else None,
-        report=report,
-    )
+    return True
 
 
 def subjects_of(item: dict[str, Any], question: Question) -> list[Subject]:
+    """The item's questions under the keys they were handed in with."""
     return [
-        Subject(
-            call_id=item["call_id"],
-            rep_id=item["rep_id"],
-            week_start=item["week_start"],
-            dimension=dimension,
-            rubric_version=question.rubric_versions[dimension],
-            transcript_hash=item["transcript_hash"],
-            result_key=key,
-        )
+        replace(subject_of(item, dimension, question), result_key=key)
         for dimension, key in zip(item["dimensions"], item["result_keys"], strict=True)
     ]
 
 
-def require_same_question(subject: Subject, question: Question) -> None:
-    key = result_key(question, dimension=subject.dimension, transcript_hash=subject.transcript_hash)
-    if key != subject.result_key:
+def require_same_question(subject: Subject, whole: Subject, item: dict[str, Any], question: Question) -> None:
+    asked_now = part_of(whole, question, n_chunks=item["n_chunks"], chunk_index=item["chunk_index"])
+    if asked_now.result_key != subject.result_key:
         raise RequestError(
             ErrorKind.MALFORMED, "rubric, knowledge, prompt or model changed while the batch was at work"
         )
@@ -514,11 +346,11 @@ async def current_chunks(store: ResultStore, item: dict[str, Any], *, knowledge:
     """The text the answer cites; it must still be the one that was sent."""
     async with store.pool.connection() as connection:
         cursor = await connection.execute(
-            "select transcript_hash from analysis.transcript_chunks where call_id = %s and chunk_index = 0",
+            "select transcript_hash, n_chunks from analysis.transcript_chunks where call_id = %s and chunk_index = 0",
             (item["call_id"],),
         )
         row = await cursor.fetchone()
-        if row is None or row["transcript_hash"] != item["transcript_hash"]:
+        if row is None or (row["transcript_hash"], row["n_chunks"]) != (item["transcript_hash"], item["n_chunks"]):
             raise RequestError(ErrorKind.MALFORMED, "the transcript changed while the batch was at work")
         return await read_chunks(
             connection, call_id=item["call_id"], knowledge=knowledge, dimensions=item["dimensions"]
