@@ -50,24 +50,45 @@ requests as (
         and fct_llm_requests.day between %(since)s and %(until)s
 ),
 
-summed as (
+-- counting distinct calls at once would sort all requests
+per_call as (
     select
         requests.group_name,
         requests.is_sandbox,
+        requests.call_id,
         count(*) filter (where not requests.is_cache_hit) as n_requests,
         count(*) filter (where requests.is_failed) as n_failed,
         count(*) filter (where requests.is_cache_hit) as n_cached_answers,
-        count(distinct requests.call_id) filter (where not requests.is_failed) as n_calls_scored,
-        sum(requests.input_tokens)::bigint as input_tokens,
-        sum(requests.cache_read_tokens)::bigint as cache_read_tokens,
-        sum(requests.cache_write_tokens)::bigint as cache_write_tokens,
-        sum(requests.output_tokens)::bigint as output_tokens,
-        sum(requests.cost_usd)::numeric as cost_usd,
-        sum(requests.saved_usd)::numeric as saved_usd,
-        (sum(requests.uncached_usd) + sum(requests.saved_usd))::numeric as no_caching_usd,
-        sum(requests.uncached_usd - requests.cost_usd)::numeric as saved_by_prompt_cache_usd
+        bool_or(not requests.is_failed) as is_scored,
+        sum(requests.input_tokens) as input_tokens,
+        sum(requests.cache_read_tokens) as cache_read_tokens,
+        sum(requests.cache_write_tokens) as cache_write_tokens,
+        sum(requests.output_tokens) as output_tokens,
+        sum(requests.cost_usd) as cost_usd,
+        sum(requests.saved_usd) as saved_usd,
+        sum(requests.uncached_usd) as uncached_usd
     from requests
-    group by requests.group_name, requests.is_sandbox
+    group by requests.group_name, requests.is_sandbox, requests.call_id
+),
+
+summed as (
+    select
+        per_call.group_name,
+        per_call.is_sandbox,
+        sum(per_call.n_requests)::bigint as n_requests,
+        sum(per_call.n_failed)::bigint as n_failed,
+        sum(per_call.n_cached_answers)::bigint as n_cached_answers,
+        count(per_call.call_id) filter (where per_call.is_scored) as n_calls_scored,
+        sum(per_call.input_tokens)::bigint as input_tokens,
+        sum(per_call.cache_read_tokens)::bigint as cache_read_tokens,
+        sum(per_call.cache_write_tokens)::bigint as cache_write_tokens,
+        sum(per_call.output_tokens)::bigint as output_tokens,
+        sum(per_call.cost_usd)::numeric as cost_usd,
+        sum(per_call.saved_usd)::numeric as saved_usd,
+        (sum(per_call.uncached_usd) + sum(per_call.saved_usd))::numeric as no_caching_usd,
+        (sum(per_call.uncached_usd) - sum(per_call.cost_usd))::numeric as saved_by_prompt_cache_usd
+    from per_call
+    group by per_call.group_name, per_call.is_sandbox
 )
 
 select

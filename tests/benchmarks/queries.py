@@ -42,6 +42,8 @@ from streamlit_app.queries import (
     scores,
     search,
     skills,
+    statements,
+    talking,
     trust,
 )
 from streamlit_app.queries.database import Database
@@ -154,6 +156,7 @@ def questions(database: Database, viewer: Viewer, known: Known) -> dict[str, Cal
         "list_next_steps": ask(follow_ups.list_next_steps),
         "talk_shares": ask(follow_ups.talk_shares, rep),
         "rhythms, 28 days": ask(follow_ups.rhythms, **month),
+        "usual_rhythm": ask(talking.usual_rhythm),
         "rhythms, rep, 90 days": ask(follow_ups.rhythms, rep_id=rep, **quarter),
         "coaching_queue": ask(coaching_queue.coaching_queue, with_total=True),
         "coaching_queue, rep": ask(coaching_queue.coaching_queue, rep_id=rep, with_total=True),
@@ -184,13 +187,17 @@ def questions(database: Database, viewer: Viewer, known: Known) -> dict[str, Cal
             moments.list_moments, rep_id=rep, dimension="discovery", polarity="gap", with_total=True
         ),
         "list_moments, gaps": ask(moments.list_moments, dimension="discovery", polarity="gap", with_total=True),
-        "list_moments, text": ask(moments.list_moments, text="budget contract", with_total=True),
+        "list_moments, text": ask(moments.list_moments, text="price", with_total=True),
         "list_moments, 28 days": ask(moments.list_moments, side="rep", limit=50, with_total=True, **month),
+        "list_statements": ask(statements.list_statements, **quarter),
+        "list_statements, call": ask(statements.list_statements, call_id=call),
+        "list_statements, wrong": ask(statements.list_statements, team_id=team, verdict="inaccurate", **month),
+        "list_statements, ever": ask(statements.list_statements, limit=50),
         "search_calls": ask(search.search_calls, with_total=True),
-        "search_calls, text": ask(search.search_calls, text="budget contract", with_total=True),
-        "search_calls, phrase": ask(search.search_calls, text='"security review"', with_total=True),
+        "search_calls, text": ask(search.search_calls, text="price", with_total=True),
+        "search_calls, phrase": ask(search.search_calls, text='"free plan"', with_total=True),
         "search_calls, text and score": ask(
-            search.search_calls, text="retry pipeline", dimension="discovery", max_score=40, with_total=True
+            search.search_calls, text="security price", dimension="discovery", max_score=40, with_total=True
         ),
         "search_calls, score": ask(search.search_calls, dimension="discovery", max_score=30, with_total=True),
         "search_calls, objection": ask(search.search_calls, objection_type="price", with_total=True),
@@ -208,8 +215,6 @@ def questions(database: Database, viewer: Viewer, known: Known) -> dict[str, Cal
         "moment_reviews": ask(marks.moment_reviews, call),
         "list_requests": ask(marks.list_requests),
         "list_requests, call": ask(marks.list_requests, call_id=call, only_open=True),
-        "review_moment": ask(marks.review_moment, known.moment_id, verdict="agree"),
-        "mark_moment": ask(marks.mark_moment, known.moment_id, mark="open"),
         "request_call_analysis": ask(marks.request_call_analysis, call, via="mcp"),
         "audit": lambda: marks.audit(
             database, viewer.viewer_id, surface="mcp", action="benchmark", arguments={}, row_count=0, latency_ms=1
@@ -222,11 +227,14 @@ def questions(database: Database, viewer: Viewer, known: Known) -> dict[str, Cal
             for grouping in ("day", "week", "model", "dimension", "total")
             for name, window in (("28 days", month), ("all", ever))
         }
-        page["request_week_analysis"] = ask(marks.request_week_analysis, month["since"], via="mcp")
+        page["review_moment"] = ask(marks.review_moment, known.moment_id, verdict="agree")
+        page["mark_moment"] = ask(marks.mark_moment, known.moment_id, mark="open")
         page["propose_knowledge"] = ask(
             knowledge_proposals.propose_knowledge,
             document_id="benchmark", kind="product", title="Benchmark", body="Text", reason="To measure it",
         )  # fmt: skip
+    if viewer.sees_everyone:
+        page["request_week_analysis"] = ask(marks.request_week_analysis, month["since"], via="mcp")
     return page
 
 

@@ -40,12 +40,6 @@ SENTENCES_PER_CALL = 450
 TRANSCRIPT_TEMPLATES = 300
 ANSWER_TEMPLATES = 200
 WEEK = 100
-WORDS = re.findall(
-    r"\w+",
-    "the a we run jobs every night and they fail because nobody knows which one is late prefect flows cost money team "
-    "schedule customer deploy retry pipeline data orders report morning budget security review contract cloud worker",
-)
-
 RAW_TABLES = """
 create schema benchmark;
 create schema raw_gong;
@@ -78,12 +72,24 @@ from generate_series(0, 4) as n;
 """
 
 
-def transcript(rng: random.Random) -> list[dict[str, object]]:
+def vocabulary() -> list[str]:
+    """Words as often as the knowledge base says them: few are common, most are rare, as a search meets them."""
+    examples = [
+        f"{marker.yes_example} {marker.no_example}"
+        for rubric in load_rubrics()
+        for criterion in rubric.criteria
+        for marker in criterion.markers
+    ]
+    texts = [document.text for document in load_documents()] + examples
+    return re.findall(r"[a-z']+", " ".join(texts).lower())
+
+
+def transcript(rng: random.Random, words: list[str]) -> list[dict[str, object]]:
     """One call's monologues: overlaps, listener words and questions as in real speech."""
     clock = 0
     monologues: list[dict[str, object]] = []
     for _ in range(SENTENCES_PER_CALL):
-        text = "Mm-hmm." if rng.random() < 0.15 else " ".join(rng.choices(WORDS, k=rng.randint(4, 18)))
+        text = "Mm-hmm." if rng.random() < 0.15 else " ".join(rng.choices(words, k=rng.randint(4, 18)))
         length = rng.randint(500, 9000)
         sentence: dict[str, object] = {
             "start": clock,
@@ -145,6 +151,7 @@ def answers(rng: random.Random) -> list[tuple[str, str, dict[str, object]]]:
 def prepare(url: str, monday: date) -> None:
     migrate(url)
     rng = random.Random(7)
+    words = vocabulary()
     with psycopg.connect(url) as connection:
         publish(connection)
         connection.execute(RAW_TABLES)
@@ -152,7 +159,7 @@ def prepare(url: str, monday: date) -> None:
         with connection.cursor() as cursor:
             cursor.executemany(
                 "insert into benchmark.transcripts values (%s, %s)",
-                [(n, Jsonb(transcript(rng))) for n in range(TRANSCRIPT_TEMPLATES)],
+                [(n, Jsonb(transcript(rng, words))) for n in range(TRANSCRIPT_TEMPLATES)],
             )
             cursor.executemany(
                 "insert into benchmark.answers values (%s, %s, %s, %s)",

@@ -23,6 +23,12 @@ BRIEF = {
     "priority": "high",
     "priority_reason": "No owner.",
 }
+CLAIMS = [
+    {"verdict": "inaccurate", "turn_id": 3, "quote": "lose their mornings", "knowledge_id": "mornings", "why": "nights"}
+]
+PAGE = {
+    "statements": [{"id": "mornings", "text": "Nobody loses a morning.", "source": "the docs", "date": "2026-09-01"}]
+}
 CONTEXT = [
     {
         "system": "HubSpot",
@@ -39,6 +45,17 @@ def built(shared_warehouse: Warehouse) -> Warehouse:
     """Six reps with a call a week for twelve weeks up to last week; Ada climbs."""
     warehouse = shared_warehouse
     warehouse.rubric()
+    warehouse.insert(
+        "knowledge.documents",
+        {
+            "document_id": "product",
+            "document_version": "v1",
+            "kind": "product",
+            "title": "Product",
+            "body": PAGE,
+            "source_text": "",
+        },
+    )
     warehouse.user("mia", title="Sales manager")
     last_week = at(MONDAY + timedelta(days=63))
     for rep_id in ("ada", "ben", "cyd", "dan", "eli", "fay"):
@@ -57,6 +74,7 @@ def built(shared_warehouse: Warehouse) -> Warehouse:
                 verdicts=verdicts,
                 quotes={"dc1_cost": [evidence(1, "What does a failed night cost you?")]},
                 quote_counts=(1, 1, 0, 0),
+                statements=CLAIMS,
             )
             warehouse.answer(call_id, rep_id=rep_id, dimension="call_brief", brief=BRIEF)
             warehouse.request(call_id=call_id, rep_id=rep_id, cost_usd=0.02, started_at=started_at)
@@ -65,8 +83,14 @@ def built(shared_warehouse: Warehouse) -> Warehouse:
     return warehouse
 
 
-def test_there_are_ten_worked_queries() -> None:
-    assert len(QUERIES) == 10
+def test_there_are_ten_worked_queries_and_more() -> None:
+    assert len(QUERIES) >= 10
+
+
+def test_a_claim_stands_beside_the_passage_it_contradicts(built: Warehouse) -> None:
+    row = built.one("select * from marts.fct_statements where call_id = 'ben-3'")
+    assert (row["verdict"], row["quote"], row["turn_id"]) == ("inaccurate", "lose their mornings", 3)
+    assert (row["passage"], row["passage_source"]) == ("Nobody loses a morning.", "the docs")
 
 
 @pytest.mark.parametrize(("question", "query"), QUERIES, ids=[question[:60] for question, _ in QUERIES])

@@ -1,5 +1,6 @@
 """What happens upstream happens in the marts: one story on one warehouse, told before and after."""
 
+import json
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -244,6 +245,17 @@ def test_every_mart_is_a_table_that_reader_and_analyst_may_read_under_its_polici
 def test_a_mart_rebuilt_alone_is_protected_again(changed: Warehouse) -> None:
     changed.dbt("run", "--select", "dim_reps", "mart_llm_costs")
     assert changed.rows("select * from ops.unprotected_marts()") == []
+
+
+def test_the_generated_docs_describe_every_column_of_every_relation(changed: Warehouse) -> None:
+    changed.dbt("docs", "generate", "--no-compile")
+    catalog = json.loads((changed.target / "catalog.json").read_text(encoding="utf-8"))
+    manifest = json.loads((changed.target / "manifest.json").read_text(encoding="utf-8"))
+    relations = {key: node for key, node in manifest["nodes"].items() if node["resource_type"] in ("model", "snapshot")}
+    assert catalog["nodes"].keys() == relations.keys()
+    for key, found in catalog["nodes"].items():
+        described = {name for name, column in relations[key]["columns"].items() if column["description"]}
+        assert set(found["columns"]) == described, key
 
 
 @pytest.mark.parametrize("parent", ["stg_gong__calls", "int_calls_classified", "dim_reps", "fct_calls", "fct_scores"])

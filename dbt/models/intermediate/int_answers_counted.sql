@@ -16,7 +16,7 @@
 -- What each standing answer holds, so that no later model opens an answer for nothing.
 with
 
-call_results as (
+call_results as materialized (
     select call_result.*
     from {{ ref('int_call_results_ranked') }} as call_result
     where

@@ -1,3 +1,4 @@
+{{ config(indexes=[{'columns': ['call_id'], 'unique': True}]) }}
 -- One brief per call: that of the call's own host, should several reps of a call have one.
 with
 

@@ -1,3 +1,5 @@
+{{ config(indexes=[{'columns': ['call_id', 'kind', 'rank_in_call'], 'unique': True}]) }}
+
 with
 
 calls as (

@@ -1,3 +1,5 @@
+{{ config(indexes=[{'columns': ['call_id', 'party_number'], 'unique': True}]) }}
+
 with
 
 calls as (

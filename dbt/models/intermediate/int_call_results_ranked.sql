@@ -1,3 +1,4 @@
+{{ config(indexes=[{'columns': ['source_hash'], 'unique': True}]) }}
 -- Which answer stands for a call, a rep and a dimension, and as a hash what its rows are made of.
 with
 

@@ -1,3 +1,5 @@
+{{ config(indexes=[{'columns': ['call_id'], 'unique': True}]) }}
+
 with
 
 -- A call without a start is not lost: it counts when it was planned, or else when it was loaded.

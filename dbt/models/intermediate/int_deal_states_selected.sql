@@ -1,3 +1,4 @@
+{{ config(indexes=[{'columns': ['deal_id'], 'unique': True}]) }}
 -- Names stay out of the history: who a deal is with is kept once, in dim_deals.
 select
     deal_id,

@@ -1,3 +1,4 @@
+{{ config(indexes=[{'columns': ['deal_id'], 'unique': True}]) }}
 -- A deal as of now: HubSpot's own record where it is loaded, else what the newest call says of it.
 with
 

@@ -1,3 +1,4 @@
+{{ config(indexes=[{'columns': ['call_id', 'party_id'], 'unique': True}]) }}
 -- Gong's own numbers, beside ours and never mixed with them.
 with
 

@@ -1,3 +1,4 @@
+{{ config(indexes=[{'columns': ['result_key'], 'unique': True}]) }}
 -- The same question about the same transcript, answered more than once: how far the answers differ.
 with
 

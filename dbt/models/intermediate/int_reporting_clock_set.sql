@@ -1,3 +1,4 @@
+{{ config(indexes=[{'columns': ['today'], 'unique': True}]) }}
 -- The one place that asks what day it is. Windows end with the newest scored call, not with today:
 -- a warehouse that was not loaded for a while says so in `as_of` and is not shown as idle.
 with

@@ -1,3 +1,4 @@
+{{ config(indexes=[{'columns': ['day'], 'unique': True}]) }}
 -- Requests are replaced a day at a time; erased calls change the days they were asked about.
 with
 

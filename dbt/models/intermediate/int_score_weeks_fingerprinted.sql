@@ -1,3 +1,4 @@
+{{ config(indexes=[{'columns': ['week_start'], 'unique': True}]) }}
 -- A week's figures follow from all scores up to it and from who was in which team. A late call
 -- changes its own week and those after it; the weeks before stay as they are.
 with

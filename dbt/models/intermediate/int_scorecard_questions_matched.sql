@@ -1,3 +1,4 @@
+{{ config(indexes=[{'columns': ['scorecard_id', 'question_id'], 'unique': True}]) }}
 -- A question is about a criterion when its text begins with the criterion's title or holds its id;
 -- about a dimension as a whole when it is that dimension's name.
 with

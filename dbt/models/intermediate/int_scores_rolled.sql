@@ -1,3 +1,4 @@
+{{ config(indexes=[{'columns': ['call_id', 'rep_id', 'dimension'], 'unique': True}]) }}
 -- Every scored call with the mean of the last ten of its line: one rep, dimension, rubric version.
 with
 

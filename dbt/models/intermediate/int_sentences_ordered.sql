@@ -18,7 +18,7 @@
 -- Everything is ordered inside one call at a time: a sort over all sentences would go to disk.
 with
 
-fingerprints as (
+fingerprints as materialized (
     select fingerprint.*
     from {{ ref('int_transcripts_fingerprinted') }} as fingerprint
     where true {{ where_not_held('fingerprint', 'sentence_number = 1') }}

@@ -1,3 +1,4 @@
+{{ config(indexes=[{'columns': ['call_id'], 'unique': True}]) }}
 -- What a call's sentences and turns depend on, as one hash. No transcript is opened here: unpacking
 -- all of them is what a run must not do.
 with

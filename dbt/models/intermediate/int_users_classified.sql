@@ -1,3 +1,5 @@
+{{ config(indexes=[{'columns': ['rep_id', 'valid_from'], 'unique': True}]) }}
+
 with
 
 users as (

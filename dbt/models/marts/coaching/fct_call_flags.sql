@@ -13,9 +13,7 @@
 
 with
 
-items as (
-    {{ new_brief_items('flags', 'flag_number') }}
-),
+{{ new_brief_items('flags', 'flag_number') }},
 
 turns as (
     select * from {{ ref('fct_turns') }}

@@ -18,7 +18,7 @@
 
 with
 
-answers as (
+answers as materialized (
     select answer.*
     from {{ ref('int_answers_counted') }} as answer
     where
@@ -40,33 +40,6 @@ findings as (
 
 counted as (
     select
-        answers.source_hash,
-        markers.criterion_id,
-        count(*) filter (where markers.kind <> 'negative' and findings.verdict in ('yes', 'no'))
-            as n_applicable,
-        count(*) filter (where markers.kind <> 'negative' and findings.verdict = 'yes') as n_met,
-        count(*) filter (where markers.kind = 'confirming' and findings.verdict in ('yes', 'no'))
-            as n_confirming,
-        count(*) filter (where markers.kind = 'confirming' and findings.verdict = 'yes')
-            as n_confirmed,
-        count(*) filter (where markers.kind = 'negative' and findings.verdict = 'yes') as n_harmful
-    from answers
-    inner join findings
-        on
-            answers.call_id = findings.call_id
-            and answers.rep_id = findings.rep_id
-            and answers.dimension = findings.dimension
-            and answers.rubric_version = findings.rubric_version
-    inner join markers
-        on
-            findings.dimension = markers.dimension
-            and findings.rubric_version = markers.rubric_version
-            and findings.marker_id = markers.marker_id
-    group by answers.source_hash, markers.criterion_id
-),
-
-levelled as (
-    select
         answers.call_id,
         answers.rep_id,
         answers.dimension,
@@ -76,32 +49,76 @@ levelled as (
         answers.week_start,
         answers.started_at,
         answers.role,
-        {{ criterion_level(
-            met='counted.n_met',
-            applicable='counted.n_applicable',
-            confirmed='counted.n_confirmed',
-            confirming='counted.n_confirming',
-            harmful='counted.n_harmful',
-        ) }} as level,
         {{ weight_of_role('answers.role', 'criteria') }} as weight,
-        case
-            when coalesce(counted.n_applicable, 0) = 0
-                then 'no marker of this criterion applied in this call'
-        end as na_reason,
-        cast(coalesce(counted.n_met, 0) as integer) as n_markers_met,
-        cast(coalesce(counted.n_applicable, 0) as integer) as n_markers_applicable,
-        cast(coalesce(counted.n_harmful, 0) as integer) as n_negative_markers,
         criteria.criterion_number,
-        answers.source_hash
+        answers.source_hash,
+        count(*) filter (where markers.kind <> 'negative' and findings.verdict in ('yes', 'no'))
+            as n_applicable,
+        count(*) filter (where markers.kind <> 'negative' and findings.verdict = 'yes') as n_met,
+        count(*) filter (where markers.kind = 'confirming' and findings.verdict in ('yes', 'no'))
+            as n_confirming,
+        count(*) filter (where markers.kind = 'confirming' and findings.verdict = 'yes')
+            as n_confirmed,
+        count(*) filter (where markers.kind = 'negative' and findings.verdict = 'yes') as n_harmful
     from answers
     inner join criteria
         on
             answers.dimension = criteria.dimension
             and answers.rubric_version = criteria.rubric_version
-    left join counted
+    left join markers
         on
-            answers.source_hash = counted.source_hash
-            and criteria.criterion_id = counted.criterion_id
+            criteria.dimension = markers.dimension
+            and criteria.rubric_version = markers.rubric_version
+            and criteria.criterion_id = markers.criterion_id
+    left join findings
+        on
+            answers.call_id = findings.call_id
+            and answers.rep_id = findings.rep_id
+            and answers.dimension = findings.dimension
+            and answers.rubric_version = findings.rubric_version
+            and markers.marker_id = findings.marker_id
+    group by
+        answers.call_id,
+        answers.rep_id,
+        answers.dimension,
+        criteria.criterion_id,
+        answers.rubric_version,
+        answers.is_current,
+        answers.week_start,
+        answers.started_at,
+        answers.role,
+        {{ weight_of_role('answers.role', 'criteria') }},
+        criteria.criterion_number,
+        answers.source_hash
+),
+
+final as (
+    select
+        call_id,
+        rep_id,
+        dimension,
+        criterion_id,
+        rubric_version,
+        is_current,
+        week_start,
+        started_at,
+        role,
+        weight,
+        cast(n_met as integer) as n_markers_met,
+        cast(n_applicable as integer) as n_markers_applicable,
+        cast(n_harmful as integer) as n_negative_markers,
+        criterion_number,
+        source_hash,
+        {{ criterion_level(
+            met='n_met',
+            applicable='n_applicable',
+            confirmed='n_confirmed',
+            confirming='n_confirming',
+            harmful='n_harmful',
+        ) }} as level,
+        case when n_applicable = 0 then 'no marker of this criterion applied in this call' end
+            as na_reason
+    from counted
 )
 
-select * from levelled
+select * from final

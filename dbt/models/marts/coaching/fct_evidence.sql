@@ -23,7 +23,7 @@
 
 with
 
-answers as (
+answers as materialized (
     select answer.*
     from {{ ref('int_answers_counted') }} as answer
     where
@@ -31,8 +31,18 @@ answers as (
         {{ where_not_held('answer', 'evidence_number = 1') }}
 ),
 
-results as (
+-- Every step carries what it needs of the answer along: joined again, answers and moments would be
+-- compared row by row, which a backfill of years does not survive.
+opened as (
     select
+        answers.call_id,
+        answers.rep_id,
+        answers.dimension,
+        answers.rubric_version,
+        answers.is_current,
+        answers.week_start,
+        answers.started_at,
+        answers.call_url,
         answers.source_hash,
         results.answer
     from answers
@@ -52,7 +62,7 @@ turns as (
 
 quotes as (
     select
-        results.source_hash,
+        opened.*,
         findings.finding ->> 'marker_id' as marker_id,
         findings.finding ->> 'verdict' as verdict,
         cast(quotes.quote ->> 'turn_id' as integer) as turn_id,
@@ -60,9 +70,9 @@ quotes as (
         quotes.quote ->> 'side' as side,
         quotes.quote ->> 'quote' as quote,
         cast(null as text) as suggestion
-    from results
+    from opened
     cross join
-        lateral jsonb_array_elements({{ as_array("results.answer -> 'markers'") }})
+        lateral jsonb_array_elements({{ as_array("opened.answer -> 'markers'") }})
             as findings (finding)
     cross join
         lateral jsonb_array_elements({{ as_array("findings.finding -> 'evidence'") }})
@@ -74,7 +84,7 @@ quotes as (
 -- A suggestion points at a turn, whose words are its quote. Done later in the call, it is moot.
 suggestions as (
     select
-        results.source_hash,
+        opened.*,
         suggestions.suggestion ->> 'marker_id' as marker_id,
         'suggestion' as verdict,
         turns.turn_id,
@@ -82,14 +92,13 @@ suggestions as (
         turns.side,
         turns.text as quote,
         suggestions.suggestion ->> 'suggestion' as suggestion
-    from results
-    inner join answers on results.source_hash = answers.source_hash
+    from opened
     cross join
-        lateral jsonb_array_elements({{ as_array("results.answer -> 'suggestions'") }})
+        lateral jsonb_array_elements({{ as_array("opened.answer -> 'suggestions'") }})
             as suggestions (suggestion)
     inner join turns
         on
-            answers.call_id = turns.call_id
+            opened.call_id = turns.call_id
             and turns.turn_id = cast(suggestions.suggestion ->> 'turn_id' as integer)
     where suggestions.suggestion ->> 'already_done_turn_id' is null
 ),
@@ -102,30 +111,30 @@ moments as (
 
 identified as (
     select
-        answers.call_id,
-        answers.rep_id,
-        answers.dimension,
+        moments.call_id,
+        moments.rep_id,
+        moments.dimension,
         markers.criterion_id,
         moments.marker_id,
-        answers.rubric_version,
-        answers.is_current,
+        moments.rubric_version,
+        moments.is_current,
         moments.turn_id,
         moments.start_ms,
         moments.side,
         moments.quote,
         true as quote_verified,
         moments.suggestion,
-        answers.week_start,
-        answers.started_at,
-        answers.call_url,
-        answers.source_hash,
+        moments.week_start,
+        moments.started_at,
+        moments.call_url,
+        moments.source_hash,
         md5(concat_ws(
             '|',
-            answers.call_id,
-            answers.rep_id,
-            answers.dimension,
+            moments.call_id,
+            moments.rep_id,
+            moments.dimension,
             moments.marker_id,
-            answers.rubric_version,
+            moments.rubric_version,
             moments.turn_id,
             moments.quote,
             moments.suggestion
@@ -136,11 +145,10 @@ identified as (
             else 'gap'
         end as polarity
     from moments
-    inner join answers on moments.source_hash = answers.source_hash
     inner join markers
         on
-            answers.dimension = markers.dimension
-            and answers.rubric_version = markers.rubric_version
+            moments.dimension = markers.dimension
+            and moments.rubric_version = markers.rubric_version
             and moments.marker_id = markers.marker_id
 ),
 

@@ -14,7 +14,7 @@
 
 with
 
-answers as (
+answers as materialized (
     select answer.*
     from {{ ref('int_answers_counted') }} as answer
     where

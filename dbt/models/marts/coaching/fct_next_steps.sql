@@ -13,9 +13,7 @@
 
 with
 
-items as (
-    {{ new_brief_items('next_steps', 'next_step_number') }}
-),
+{{ new_brief_items('next_steps', 'next_step_number') }},
 
 turns as (
     select * from {{ ref('fct_turns') }}

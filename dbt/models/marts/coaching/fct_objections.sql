@@ -13,9 +13,7 @@
 
 with
 
-items as (
-    {{ new_brief_items('objections', 'objection_number') }}
-),
+{{ new_brief_items('objections', 'objection_number') }},
 
 -- Read twice below: kept as a step of its own, all turns would be copied first.
 turns as not materialized (

@@ -17,7 +17,7 @@
 
 with
 
-call_results as (
+call_results as materialized (
     select call_result.*
     from {{ ref('int_call_results_ranked') }} as call_result
     where
@@ -31,24 +31,6 @@ answers as (
 
 criterion_scores as (
     select * from {{ ref('fct_criterion_scores') }}
-),
-
-weighed as (
-    select
-        criterion_scores.source_hash,
-        {{ dimension_score('criterion_scores.level', 'criterion_scores.weight') }} as score,
-        {{ applicable_weight_share('criterion_scores.level', 'criterion_scores.weight') }}
-            as applicable_weight_share,
-        sum(criterion_scores.n_markers_met) as n_markers_met,
-        sum(criterion_scores.n_markers_applicable) as n_markers_applicable
-    from criterion_scores
-    inner join call_results
-        on
-            criterion_scores.call_id = call_results.call_id
-            and criterion_scores.rep_id = call_results.rep_id
-            and criterion_scores.dimension = call_results.dimension
-            and criterion_scores.rubric_version = call_results.rubric_version
-    group by criterion_scores.source_hash
 ),
 
 final as (
@@ -73,7 +55,7 @@ final as (
             when call_results.status <> 'scored'
                 then coalesce(call_results.reason, replace(call_results.status, '_', ' '))
             when answers.source_hash is null then 'the answer is no longer stored'
-            when weighed.source_hash is null then 'the rubric version is unknown'
+            when weighed.n_criteria = 0 then 'the rubric version is unknown'
             when weighed.score is null
                 then 'criteria with less than 60 % of the weight applied in this call'
         end as na_reason,
@@ -81,7 +63,21 @@ final as (
         coalesce(answers.is_sandbox, false) as is_sandbox
     from call_results
     left join answers on call_results.source_hash = answers.source_hash
-    left join weighed on call_results.source_hash = weighed.source_hash
+    cross join lateral (
+        select
+            {{ dimension_score('criteria.level', 'criteria.weight') }} as score,
+            {{ applicable_weight_share('criteria.level', 'criteria.weight') }}
+                as applicable_weight_share,
+            count(*) as n_criteria,
+            sum(criteria.n_markers_met) as n_markers_met,
+            sum(criteria.n_markers_applicable) as n_markers_applicable
+        from criterion_scores as criteria
+        where
+            criteria.call_id = call_results.call_id
+            and criteria.rep_id = call_results.rep_id
+            and criteria.dimension = call_results.dimension
+            and criteria.rubric_version = call_results.rubric_version
+    ) as weighed
 )
 
 select * from final

@@ -3,7 +3,7 @@
         materialized='incremental',
         incremental_strategy='append',
         on_schema_change='append_new_columns',
-        indexes=[{'columns': ['rep_id', 'started_at']}, {'columns': ['knowledge_id']}],
+        indexes=[{'columns': ['rep_id', 'started_at']}, {'columns': ['started_at']}],
         pre_hook="{{ delete_replaced_rows(
             parent=ref('int_answers_counted'),
             key=['call_id', 'rep_id', 'dimension', 'rubric_version'],
@@ -15,7 +15,7 @@
 
 with
 
-answers as (
+answers as materialized (
     select answer.*
     from {{ ref('int_answers_counted') }} as answer
     where

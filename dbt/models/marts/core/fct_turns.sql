@@ -18,7 +18,7 @@
 
 with
 
-fingerprints as (
+fingerprints as materialized (
     select fingerprint.*
     from {{ ref('int_transcripts_fingerprinted') }} as fingerprint
     where true {{ where_not_held('fingerprint', 'turn_id = 1') }}

@@ -51,42 +51,35 @@ requests as (
             partition by days.day order by requests.started_at, requests.request_id
         ) as request_number
     from {{ ref('stg_analysis__requests') }} as requests
-    inner join days
-        on
-            requests.started_at >= days.day at time zone 'UTC'
-            and requests.started_at < (days.day + 1) at time zone 'UTC'
+    inner join days on {{ day_of('requests.started_at') }} = days.day
     left join calls on requests.call_id = calls.call_id
+    -- the requests are partitioned by quarter: the quarters before are not read
+    where requests.started_at >= (
+        select min(new_days.day) at time zone 'UTC' from days as new_days
+    )
 ),
 
 -- The price of the day for a prompt of that size.
-ranked_prices as (
-    select
-        prices.*,
-        requests.request_id,
-        requests.started_at,
-        row_number() over (
-            partition by requests.request_id, requests.started_at
-            order by prices.valid_from desc, prices.prompt_tokens_above desc
-        ) as closeness
-    from requests
-    inner join prices
-        on
-            requests.requested_model = prices.model
-            and requests.day >= prices.valid_from
-            and requests.prompt_tokens >= prices.prompt_tokens_above
-),
-
 priced as (
     select
         requests.*,
-        case when requests.kind = 'batch' then ranked_prices.batch_multiplier else 1 end
+        day_prices.input_usd_per_mtok,
+        day_prices.cache_read_usd_per_mtok,
+        day_prices.cache_write_5m_usd_per_mtok,
+        day_prices.cache_write_1h_usd_per_mtok,
+        case when requests.kind = 'batch' then day_prices.batch_multiplier else 1 end
             as price_factor
     from requests
-    left join ranked_prices
-        on
-            requests.request_id = ranked_prices.request_id
-            and requests.started_at = ranked_prices.started_at
-            and ranked_prices.closeness = 1
+    left join lateral (
+        select prices.*
+        from prices
+        where
+            prices.model = requests.requested_model
+            and prices.valid_from <= requests.day
+            and prices.prompt_tokens_above <= requests.prompt_tokens
+        order by prices.valid_from desc, prices.prompt_tokens_above desc
+        limit 1
+    ) as day_prices on true
 ),
 
 final as (
@@ -123,18 +116,13 @@ final as (
         priced.thinking_tokens,
         priced.cost_usd,
         priced.saved_usd,
-        {{ usd_without_prompt_cache('priced', 'ranked_prices') }} as uncached_usd,
-        {{ usd_with_rubric_only_cache('priced', 'ranked_prices') }} as rubric_only_usd,
+        {{ usd_without_prompt_cache('priced', 'priced') }} as uncached_usd,
+        {{ usd_with_rubric_only_cache('priced', 'priced') }} as rubric_only_usd,
         priced.latency_ms,
         priced.first_event_ms,
         cast(priced.request_number as integer) as request_number,
         priced.source_hash
     from priced
-    left join ranked_prices
-        on
-            priced.request_id = ranked_prices.request_id
-            and priced.started_at = ranked_prices.started_at
-            and ranked_prices.closeness = 1
 )
 
 select * from final
