@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from dagster_project.analysis.engine import score_weeks
+from dagster_project.analysis.report import DimensionReport
 from dagster_project.analysis.settings import AnalysisSettings
 from dagster_project.analysis.store import build_chunks
 from dagster_project.defs.analysis.specs import TRANSCRIPT_CHUNKS, dimension_specs
@@ -84,8 +85,18 @@ def dimension_scores(
     for dimension, outcome in report.dimensions.items():
         yield dg.MaterializeResult(
             asset_key=["analysis", dimension],
-            metadata={**_metadata(outcome), IS_PARTIAL: report.stop_kind is not None},
+            metadata={**_metadata(outcome), **hit_rates(outcome), IS_PARTIAL: report.stop_kind is not None},
         )
+
+
+def hit_rates(outcome: DimensionReport) -> dict[str, float]:
+    """Shares that say more than their counts: of the prompt read from Claude's cache, of answers that were there."""
+    prompt = outcome.input_tokens + outcome.cache_read_tokens + outcome.cache_write_tokens
+    asked = outcome.requests + outcome.cache_hits
+    return {
+        **({"prompt_cache_hit_rate": round(outcome.cache_read_tokens / prompt, 3)} if prompt else {}),
+        **({"result_cache_hit_rate": round(outcome.cache_hits / asked, 3)} if asked else {}),
+    }
 
 
 def _metadata(report: "DataclassInstance") -> dict[str, int | float]:

@@ -2,6 +2,9 @@
 
 import dagster as dg
 
+from dagster_project.analysis.report import DimensionReport
+from dagster_project.defs.analysis.assets import hit_rates
+
 
 def test_every_asset_we_make_has_a_group_an_owner_a_kind_and_a_grain(repository: dg.RepositoryDefinition) -> None:
     graph = repository.asset_graph
@@ -38,3 +41,9 @@ def test_a_new_call_runs_what_its_pages_show_and_nothing_that_may_wait(repositor
     assert names >= {"calls", "transcripts", "transcript_chunks", "discovery", "call_brief"}
     assert names >= {"fct_scores", "fct_evidence", "mart_rep_trends", "mart_leaderboard", "mart_coaching_queue"}
     assert not names & {"mart_llm_costs", "mart_pipeline_health", "weekly_reviews", "deals", "users"}
+
+
+def test_a_dimension_plots_its_hit_rates_and_leaves_out_what_was_not_asked() -> None:
+    report = DimensionReport(requests=3, cache_hits=1, input_tokens=100, cache_read_tokens=800, cache_write_tokens=100)
+    assert hit_rates(report) == {"prompt_cache_hit_rate": 0.8, "result_cache_hit_rate": 0.25}
+    assert hit_rates(DimensionReport()) == {}
