@@ -4,7 +4,7 @@ uv run python tests/benchmarks/webhooks_to_score.py --single 10 --burst 500
 uv run python tests/benchmarks/webhooks_to_score.py --single 0 --burst 60 --kills 30
 
 Starts a Postgres, a Gong simulator, a Claude sandbox, the receiver and Dagster with its daemon in a folder of its own.
-`--kills` ends one of receiver, Dagster, a run's process or a Postgres backend at random moments while the burst is at
+`--kills` ends receiver, Dagster, a run's process and a Postgres backend in turn, at random moments while events are at
 work, and starts again what a supervisor would. Prints one JSON line per measurement.
 """
 
@@ -42,6 +42,7 @@ from dlt_pipelines.gong.simulator.server import Simulator
 from dlt_pipelines.gong.simulator.tenant import Tenant
 
 SECRET = secrets.token_hex(24)
+VICTIMS = ("receiver", "dagster", "run", "postgres")
 FIRST_RUN = """
 from datetime import date
 import sys
@@ -115,8 +116,8 @@ class House:
             return False
         return answer.status_code in (200, 202)
 
-    def kill_something(self, rng: random.Random) -> str:
-        victim = rng.choice(["receiver", "dagster", "run", "postgres"])
+    def kill(self, victim: str, rng: random.Random) -> bool:
+        """kill -9 of one process, and what a supervisor would do next. False where there was none to kill."""
         if victim == "receiver":
             os.kill(self.receiver.process.pid, signal.SIGKILL)
             self.receiver.process.wait()
@@ -128,9 +129,11 @@ class House:
             self.dagster.process.wait()
             self.start_dagster()
         elif victim == "run":
-            runs = [p for p in psutil.Process(self.dagster.process.pid).children(recursive=True) if _is_run(p)]
-            if not runs:
-                return self.kill_something(rng)
+            if not self._wait_for_run(timeout_s=120):
+                return False
+            time.sleep(rng.uniform(0, 20))
+            if not (runs := self._runs()):
+                return False
             rng.choice(runs).kill()
         else:
             with suppress(psycopg.Error), psycopg.connect(self.database_url, autocommit=True) as connection:
@@ -139,7 +142,20 @@ class House:
                 ]
                 # the server restarts after a backend's crash and rolls forward from its log
                 os.kill(rng.choice(pids), signal.SIGKILL)
-        return victim
+                return True
+            return False
+        return True
+
+    def _runs(self) -> list[psutil.Process]:
+        return [p for p in psutil.Process(self.dagster.process.pid).children(recursive=True) if _is_run(p)]
+
+    def _wait_for_run(self, *, timeout_s: float) -> bool:
+        end = time.monotonic() + timeout_s
+        while time.monotonic() < end:
+            if self._runs():
+                return True
+            time.sleep(0.2)
+        return False
 
     def stop(self) -> None:
         self.supervisor.stop()
@@ -269,10 +285,13 @@ def measure(house: House, company: Company, simulator: Simulator, options: argpa
     pending = {(call_id, copy) for call_id in call_ids for copy in ("first", "second")}
     killed: Counter[str] = Counter()
     next_kill = time.monotonic() + rng.uniform(1, 10)
+    # a burst comes at once; under kills there must be something to lose all the time
+    at_once = 50 if not options.kills else 1 + len(pending) // (8 * options.kills)
     while True:
-        pending -= {event for event in sorted(pending)[:50] if house.announce(event[0], note=event[1])}
+        pending -= {event for event in sorted(pending)[:at_once] if house.announce(event[0], note=event[1])}
         if sum(killed.values()) < options.kills and time.monotonic() > next_kill:
-            killed[house.kill_something(rng)] += 1
+            victim = rng.choice([name for name in VICTIMS if killed[name] == min(killed[name] for name in VICTIMS)])
+            killed[victim] += house.kill(victim, rng)
             next_kill = time.monotonic() + rng.uniform(1, 15)
         with suppress(psycopg.Error):
             waiting = statuses(house.database_url)
