@@ -42,7 +42,8 @@ concurrency:
     granularity: run
 run_monitoring:
   enabled: true
-  start_timeout_seconds: 180
+  # a run of everything notes 300 plans before it starts: seconds, and minutes on a crowded machine
+  start_timeout_seconds: 600
 run_retries:
   enabled: true
   max_retries: 1
