@@ -164,7 +164,7 @@ else:
     numbers = (
         ("Longest monologue", rhythm.longest_monologue_s, "longest_monologue_s", ".0f", " s", "longest_monologue"),
         ("Patience", rhythm.patience_s, "patience_s", ".1f", " s", "patience"),
-        ("Questions a call", rhythm.questions_per_call, "n_questions", ".0f", "", "questions_per_hour"),
+        ("Questions an hour", rhythm.questions_per_hour, "questions_per_hour", ".0f", "", "questions_per_hour"),
         ("Switches a minute", rhythm.switches_per_min, "switches_per_min", ".1f", "", "switches_per_min"),
     )
     with st.grid(4, min_column_width=150):

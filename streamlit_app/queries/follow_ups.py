@@ -100,7 +100,7 @@ class Rhythm:
     talk_ratio: float | None
     longest_monologue_s: float | None
     patience_s: float | None
-    questions_per_call: float | None
+    questions_per_hour: float | None
     switches_per_min: float | None
 
 
@@ -269,7 +269,7 @@ rhythm as (
         round(avg(fct_call_participants.talk_ratio), 3) as talk_ratio,
         round(avg(fct_call_participants.longest_monologue_s), 1) as longest_monologue_s,
         round(avg(fct_call_participants.patience_s), 2) as patience_s,
-        round(avg(fct_call_participants.n_questions), 1) as questions_per_call,
+        round(avg(fct_call_participants.questions_per_hour), 1) as questions_per_hour,
         round(avg(fct_call_participants.switches_per_min), 1) as switches_per_min
     from marts.fct_call_participants
     cross join anchor

@@ -15,8 +15,8 @@ class UsualRhythm:
     longest_monologue_s_high: float | None
     patience_s_low: float | None
     patience_s_high: float | None
-    n_questions_low: float | None
-    n_questions_high: float | None
+    questions_per_hour_low: float | None
+    questions_per_hour_high: float | None
     switches_per_min_low: float | None
     switches_per_min_high: float | None
 
@@ -26,7 +26,7 @@ spoken as (
     select
         fct_call_participants.longest_monologue_s,
         fct_call_participants.patience_s,
-        fct_call_participants.n_questions,
+        fct_call_participants.questions_per_hour,
         fct_call_participants.switches_per_min
     from marts.fct_call_participants
     cross join anchor
@@ -43,7 +43,7 @@ quartiles as (
         count(*) as n_calls,
         percentile_cont(array[0.25, 0.75]) within group (order by spoken.longest_monologue_s) as monologue,
         percentile_cont(array[0.25, 0.75]) within group (order by spoken.patience_s) as patience,
-        percentile_cont(array[0.25, 0.75]) within group (order by spoken.n_questions) as questions,
+        percentile_cont(array[0.25, 0.75]) within group (order by spoken.questions_per_hour) as questions,
         percentile_cont(array[0.25, 0.75]) within group (order by spoken.switches_per_min) as switches
     from spoken
 )
@@ -54,8 +54,8 @@ select
     quartiles.monologue[2] as longest_monologue_s_high,
     quartiles.patience[1] as patience_s_low,
     quartiles.patience[2] as patience_s_high,
-    quartiles.questions[1] as n_questions_low,
-    quartiles.questions[2] as n_questions_high,
+    quartiles.questions[1] as questions_per_hour_low,
+    quartiles.questions[2] as questions_per_hour_high,
     quartiles.switches[1] as switches_per_min_low,
     quartiles.switches[2] as switches_per_min_high
 from quartiles

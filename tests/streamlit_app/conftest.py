@@ -817,6 +817,19 @@ def desk_url(desk_template: str) -> str:
 @pytest.fixture
 def own_desk_url(postgres_server: Any, desk_template: str) -> Iterator[str]:
     """A warehouse of this test's own, for tests that write or break things."""
+    with _cloned(postgres_server, desk_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_desk_url(postgres_server: Any, desk_template: str) -> Iterator[str]:
+    """A warehouse that the tests of one file share, after one of them has written what all of them look at."""
+    with _cloned(postgres_server, desk_template) as url:
+        yield url
+
+
+@contextmanager
+def _cloned(postgres_server: Any, desk_template: str) -> Iterator[str]:
     name = f"desk_{uuid.uuid4().hex[:8]}"
     template = desk_template.rsplit("/", 1)[1].split("?")[0]
     with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
