@@ -23,6 +23,20 @@ QUIET = {
 }
 
 
+LIBPQ_VARIABLES = {
+    "sslmode": "PGSSLMODE",
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+    "sslcrl": "PGSSLCRL",
+    "sslnegotiation": "PGSSLNEGOTIATION",
+    "channel_binding": "PGCHANNELBINDING",
+    "gssencmode": "PGGSSENCMODE",
+    # managed servers choose the database by it
+    "options": "PGOPTIONS",
+}
+
+
 class Settings(LogSettings):
     """The settings shared by all parts; each part's own stand in its folder. Read from the environment and `.env`."""
 
@@ -51,6 +65,12 @@ def with_search_path(database_url: str, schema: str) -> str:
     return urlunsplit(parts._replace(query=urlencode(query, safe="/", quote_via=quote)))
 
 
+def libpq_environment(database_url: str) -> dict[str, str]:
+    """How to trust and to be trusted, for tools that are given the parts of a URL: libpq reads these by itself."""
+    query = dict(parse_qsl(urlsplit(database_url).query))
+    return {variable: query[name] for name, variable in LIBPQ_VARIABLES.items() if name in query}
+
+
 def dbt_environment(database_url: str) -> dict[str, str]:
     """The variables that `dbt/profiles.yml` reads, taken apart from the one URL."""
     parts = urlsplit(database_url)
@@ -63,6 +83,7 @@ def dbt_environment(database_url: str) -> dict[str, str]:
         "CALL_COACH_DB_PASSWORD": unquote(parts.password or ""),
         "CALL_COACH_DB_SSLMODE": query.get("sslmode", "prefer"),
         "CALL_COACH_DB_APPLICATION": BUILDER,
+        **libpq_environment(database_url),
     }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
@@ -20,6 +20,7 @@ from psycopg.types.json import Jsonb
 from dagster_project.database.migrate import migrate
 from dagster_project.local import postgres
 from dagster_project.operations.erase import erase_again
+from dagster_project.settings import libpq_environment
 
 logger = logging.getLogger(__name__)
 
@@ -158,7 +159,8 @@ def _tool(name: str, database_url: str, arguments: Sequence[str]) -> None:
         "PGUSER": unquote(parts.username or ""),
         "PGPASSWORD": unquote(parts.password or ""),
         "PGDATABASE": _database_of(database_url),
-        "PGSSLMODE": dict(parse_qsl(parts.query)).get("sslmode", "prefer"),
+        "PGSSLMODE": "prefer",
+        **libpq_environment(database_url),
     }
     done = subprocess.run(
         [postgres.binaries() / name, *arguments], env=environment, capture_output=True, text=True, check=False

@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings
 
 from dagster_project.analysis.settings import AnalysisSettings
 from dagster_project.reviews.settings import ReviewSettings
-from dagster_project.settings import ROOT, Settings, dbt_environment, with_search_path
+from dagster_project.settings import ROOT, Settings, dbt_environment, libpq_environment, with_search_path
 from dlt_pipelines.gong.settings import GongSettings
 from dlt_pipelines.hubspot.settings import HubSpotSettings
 from dlt_pipelines.webhooks.settings import WebhookSettings
@@ -25,7 +25,24 @@ def test_a_managed_databases_url_is_taken_apart_for_dbt_with_its_tls_mode() -> N
         "CALL_COACH_DB_PASSWORD": "p@ss",
         "CALL_COACH_DB_SSLMODE": "require",
         "CALL_COACH_DB_APPLICATION": "call-coach marts",
+        "PGSSLMODE": "require",
     }
+
+
+def test_certificates_in_the_url_reach_the_tools_that_get_its_parts() -> None:
+    url = (
+        "postgresql://owner@db.example.com/warehouse?sslmode=verify-full&sslrootcert=/etc/ssl/ca.pem"
+        "&sslcert=/run/client.pem&sslkey=/run/client.key&channel_binding=require&options=endpoint%3Dab-1&connect_timeout=5"
+    )
+    assert libpq_environment(url) == {
+        "PGSSLMODE": "verify-full",
+        "PGSSLROOTCERT": "/etc/ssl/ca.pem",
+        "PGSSLCERT": "/run/client.pem",
+        "PGSSLKEY": "/run/client.key",
+        "PGCHANNELBINDING": "require",
+        "PGOPTIONS": "endpoint=ab-1",
+    }
+    assert libpq_environment(url).items() <= dbt_environment(url).items()
 
 
 def test_dagsters_tables_go_to_a_schema_of_their_own(database_url: str) -> None:
