@@ -12,6 +12,8 @@ from typing import Any
 from rows import ROWS
 
 Event = dict[str, Any]
+# how the driver notes a command that ended with a trace
+UNHANDLED = 70
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def _rivals(events: list[Event], reference: Event) -> Verdict:
     return Verdict(
         "three runs of the same weeks at once",
         "all end well, nothing is asked twice, no deadlock, equal marts",
-        same == len(seen) and not any(codes) and extra == 0 and twice == 0,
+        bool(seen) and same == len(seen) and not any(codes) and extra == 0 and twice == 0,
         f"{len(codes)} runs, exit codes {sorted(set(codes))}, {extra} extra requests, {twice} answers recorded twice, "
         f"{same} of {len(seen)} with equal marts, {max(event['seconds'] for event in seen)} s the longest"
         f"{_differences(seen, reference)}",
@@ -165,12 +167,12 @@ def _postgres(events: list[Event], reference: Event) -> Verdict:
     hurt = sum(event["event"] == "hurt" for event in events)
     disturbed = [event for event in events if event["event"] == "disturbed run ended"]
     hung = sum(event["code"] == 124 for event in disturbed)
-    traces = sum("Traceback" in event["log"] for event in disturbed)
+    traces = sum(event["code"] == UNHANDLED for event in disturbed)
     same = sum(not _different(event, reference) for event in seen)
     return Verdict(
         "Postgres: connections cut, a backend killed, the server crashed",
         "a clean error or none, no corruption, the next run ends well",
-        same == len(seen) and not hung and not any(event["code"] for event in seen),
+        bool(seen) and same == len(seen) and not (hung or traces) and not any(event["code"] for event in seen),
         f"{hurt} blows in {len(disturbed)} runs, {sum(not event['code'] for event in disturbed)} of them well all the "
         f"same; {hung} hung, {traces} showed a traceback; {same} of {len(seen)} with equal marts after the next run"
         f"{_differences(seen, reference)}",
@@ -185,7 +187,7 @@ def _storms(events: list[Event], reference: Event) -> Verdict:
     return Verdict(
         "Gong and Claude misbehave at once",
         "partial is said, the run after ends well, every call is scored or in a named state, equal marts",
-        same == len(seen) and not any(event["code"] for event in seen),
+        bool(seen) and same == len(seen) and not any(event["code"] for event in seen),
         f"{faults} faults of Claude met; exit codes of the stormy runs {[event['codes'] for event in seen]}; "
         f"states {sorted(states)}; {same} of {len(seen)} with equal marts{_differences(seen, reference)}",
     )
@@ -201,13 +203,13 @@ def _gong_storms(events: list[Event], reference: Event) -> Verdict:
     return Verdict(
         "Gong: 429 for hours; 429, 500, cut and malformed answers, expired cursors, hangs",
         "partial is said, the next run completes, equal marts",
-        same == len(seen) and not any(event["code"] for event in seen) and not unsaid and not crashes,
+        bool(seen) and same == len(seen) and not any(event["code"] for event in seen) and not (unsaid or crashes),
         f"{runs}; {sum(event['gong_requests'] for event in seen)} requests to Gong, {unsaid} partial runs unsaid; "
         f"{same} of {len(seen)} with equal marts{_differences(seen, reference)}",
     )
 
 
-NAMED_STATES = frozenset({"scored", "not_applicable", "refused", "failed", "too_long", "ineligible"})
+NAMED_STATES = frozenset({"scored", "refused", "failed", "over_budget", "not_eligible"})
 
 
 def _claude_storms(events: list[Event], reference: Event) -> Verdict:
@@ -221,7 +223,7 @@ def _claude_storms(events: list[Event], reference: Event) -> Verdict:
     faults = Counter(
         {kind.removeprefix("fault:"): n for event in seen for kind, n in event["served"].items() if "fault:" in kind}
     )
-    holds = same == len(limits) and max(off) < Decimal("0.01") and not nameless and not missing
+    holds = bool(limits) and same == len(limits) and max(off) < Decimal("0.01") and not nameless and not missing
     runs = "; ".join(f"{event['kind']}: exit codes {event['codes']}, states {event['states']}" for event in seen)
     return Verdict(
         "Claude: spend cap, 429 and 529 storms, cut streams, refusals, nonsense",
@@ -241,12 +243,12 @@ def _disk(events: list[Event], reference: Event) -> Verdict:
     disturbed = [event for event in events if event["event"] == "disturbed run ended"]
     same = sum(not _different(event, reference) for event in seen)
     lost = sum(event["lost"] for event in seen)
-    traces = sum("Traceback" in event["log"] for event in disturbed)
+    traces = sum(event["code"] == UNHANDLED for event in disturbed)
     hung = sum(event["code"] == 124 for event in disturbed)
     return Verdict(
         "the disk is full at a random moment of a run, and free again after it",
         "clean error, no corruption, resumes; no acknowledged event is lost",
-        same == len(seen) and not any(event["code"] for event in seen) and not (lost or hung or traces),
+        bool(seen) and same == len(seen) and not any(event["code"] for event in seen) and not (lost or hung or traces),
         f"{len(filled)} of {len(disturbed)} in mid-run, exit codes {[event['code'] for event in disturbed]}, "
         f"{hung} hung, {traces} showed a traceback, Postgres stayed up in "
         f"{sum(event['postgres_was_up'] for event in disturbed)}; {sum(e['acked'] for e in seen)} events acknowledged, "
@@ -331,7 +333,7 @@ def _restores(events: list[Event], reference: Event) -> Verdict:
     return Verdict(
         "yesterday's database under today's working folder, and the reverse",
         "the next run brings it to today's marts",
-        same == len(seen) and not any(event["code"] for event in seen),
+        bool(seen) and same == len(seen) and not any(event["code"] for event in seen),
         f"{runs}; {same} of {len(seen)} with equal marts{_differences(seen, reference)}",
     )
 
