@@ -18,7 +18,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -46,7 +46,7 @@ from streamlit_app.queries import (
     talking,
     trust,
 )
-from streamlit_app.queries.database import Database
+from streamlit_app.queries.database import Database, TooSlowError
 from streamlit_app.queries.viewer import Role, Viewer
 
 LIMIT_MS = 100
@@ -193,6 +193,8 @@ def questions(database: Database, viewer: Viewer, known: Known) -> dict[str, Cal
         "list_statements, call": ask(statements.list_statements, call_id=call),
         "list_statements, wrong": ask(statements.list_statements, team_id=team, verdict="inaccurate", **month),
         "list_statements, ever": ask(statements.list_statements, limit=50),
+        "sample_statements": ask(statements.sample_statements, per_verdict=5, **quarter),
+        "sample_statements, rep": ask(statements.sample_statements, per_verdict=5, rep_id=rep),
         "search_calls": ask(search.search_calls, with_total=True),
         "search_calls, text": ask(search.search_calls, text="price", with_total=True),
         "search_calls, phrase": ask(search.search_calls, text='"free plan"', with_total=True),
@@ -268,7 +270,9 @@ def main() -> None:
         for role, found in asked.items():
             for name, ask in found.items():
                 started = time.perf_counter()
-                ask()
+                # one that ran into the desk's own limit of ten seconds counts with what it took
+                with suppress(TooSlowError):
+                    ask()
                 if number:
                     times.setdefault(name, {}).setdefault(role, []).append((time.perf_counter() - started) * 1000)
     p95 = {name: {role: percentile(taken) for role, taken in found.items()} for name, found in times.items()}
@@ -286,7 +290,8 @@ def main() -> None:
             for name in slowest_first[:5]:
                 role = max(p95[name], key=p95[name].__getitem__)
                 file.write(f"-- {name}, asked by a {role}, p95 {p95[name][role]:.1f} ms\n")
-                file.write(f"{database.explain(asked[role][name])}\n\n")
+                with suppress(TooSlowError):
+                    file.write(f"{database.explain(asked[role][name])}\n\n")
     database.close()
 
 

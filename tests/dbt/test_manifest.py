@@ -6,7 +6,9 @@ from typing import Any
 
 import psycopg
 import pytest
+import yaml
 
+from streamlit_app.queries.metrics import MIN_N_RANK, MIN_N_SHOW, MIN_N_TREND
 from tests.dbt.conftest import PROJECT, connection_in_environment, failures
 
 LAYERS = ("staging", "intermediate", "marts")
@@ -177,6 +179,13 @@ def test_singular_tests_are_named_as_sentences(manifest: Any) -> None:
     assert len(singular) >= 8
     for name in singular:
         assert re.match(r"^[a-z0-9]+(_[a-z0-9]+){3,}$", name), name
+
+
+def test_pages_withhold_numbers_where_the_marts_do() -> None:
+    limits = yaml.safe_load((PROJECT / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
+    assert limits["show_from_calls"] == MIN_N_SHOW
+    assert limits["rank_from_calls"] == MIN_N_RANK
+    assert limits["trend_from_calls"] == MIN_N_TREND
 
 
 def test_no_model_is_longer_than_a_reader_can_hold(models: dict[str, Any]) -> None:

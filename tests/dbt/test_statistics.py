@@ -1,8 +1,11 @@
 """Each formula stands in one macro; here it meets numbers worked out by hand or read from a table."""
 
+import re
+from pathlib import Path
+
 import pytest
 
-from tests.dbt.conftest import Warehouse
+from tests.dbt.conftest import PROJECT, Warehouse
 
 
 @pytest.fixture(scope="module")
@@ -147,3 +150,86 @@ def test_quadratic_kappa_is_as_by_hand(shared_warehouse: Warehouse) -> None:
         "select {{ quadratic_kappa('a', 'b') }} as kappa from (values (1.0, 1.0), (2, 2), (3, 3), (4, 5)) as p (a, b)",
     )
     assert float(kappa) == pytest.approx(1 - 0.25 / 3.5)  # type: ignore[arg-type]
+
+
+def test_a_dimension_is_weighed_over_what_applied_and_only_above_sixty_percent(shared_warehouse: Warehouse) -> None:
+    # (60 * 2/4 + 20 * 4/4) / 80; half of the weight is too little
+    rows = show(
+        shared_warehouse,
+        """
+        with criteria (call, level, weight) as (
+            values ('a', 3, 60), ('a', 5, 20), ('a', null, 20), ('b', 5, 50), ('b', null, 50)
+        )
+        select
+            call,
+            {{ applicable_weight_share('level', 'weight') }} as share,
+            {{ dimension_score('level', 'weight') }} as score
+        from criteria group by call order by call
+        """,
+    )
+    assert [float(rows[0][1]), float(rows[0][2])] == [0.8, 62.5]  # type: ignore[arg-type]
+    assert [float(rows[1][1]), rows[1][2]] == [0.5, None]  # type: ignore[arg-type]
+
+
+def test_each_role_has_its_weight_and_others_that_of_an_account_executive(shared_warehouse: Warehouse) -> None:
+    rows = show(
+        shared_warehouse,
+        """
+        with criteria as (select 35 as weight_ae, 30 as weight_se, 40 as weight_csm)
+        select people.role, {{ weight_of_role('people.role', 'criteria') }} as weight
+        from (values ('AE'), ('CSM'), ('SE'), ('other')) as people (role) cross join criteria order by people.role
+        """,
+    )
+    assert {str(role): int(weight) for role, weight in rows} == {"AE": 35, "CSM": 40, "SE": 30, "other": 35}  # type: ignore[call-overload]
+
+
+def test_patience_is_the_median_pause_and_an_interruption_is_over_200_ms_early(shared_warehouse: Warehouse) -> None:
+    # pauses 0, 0, 0.5, 1.5 s, so the median is 0.25; one of four began more than 200 ms early
+    [[patience, interruptions]] = show(
+        shared_warehouse,
+        """
+        select
+            {{ patience_s('gap_ms', 'is_answer') }} as patience,
+            {{ interruption_rate('gap_ms', 'is_answer') }} as interruptions
+        from (values (500, true), (-300, true), (-200, true), (1500, true), (9000, false)) as turns (gap_ms, is_answer)
+        """,
+    )
+    assert (float(patience), float(interruptions)) == (0.25, 0.25)  # type: ignore[arg-type]
+
+
+def test_a_request_is_priced_against_both_baselines_as_by_hand(shared_warehouse: Warehouse) -> None:
+    # nothing cached: 0.02 + 6,000 * 1.8 / 1e6 - 11,000 * 0.5 / 1e6 - 1,000 * 2 / 1e6
+    # rubric only:    0.02 + 5,000 * 1.8 / 1e6 - 11,000 * 0.5 / 1e6, the transcript being 5,000 of the tokens read
+    rows = show(
+        shared_warehouse,
+        """
+        with requests (id, cost_usd, price_factor, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
+            transcript_tokens, price) as (
+            values (1, 0.02, 1, 6000, 11000, 1000, 5000, 2.0), (2, 0.02, 1, 6000, 11000, 1000, 5000, null)
+        ),
+        prices as (
+            select 2.0 as input_usd_per_mtok, 0.2 as cache_read_usd_per_mtok, 2.5 as cache_write_5m_usd_per_mtok,
+                4.0 as cache_write_1h_usd_per_mtok
+        )
+        select
+            {{ usd('requests.cache_read_tokens', 'prices.input_usd_per_mtok') }} as plain,
+            {{ usd_without_prompt_cache('requests', 'prices') }} as no_caching,
+            {{ usd_with_rubric_only_cache('requests', 'prices') }} as rubric_only
+        from requests left join prices on requests.price = prices.input_usd_per_mtok
+        order by requests.id
+        """,
+    )
+    assert [float(value) for value in rows[0]] == [0.012, 0.0233, 0.0235]  # type: ignore[arg-type]
+    # without a known price it cost what it cost
+    assert [None if value is None else float(value) for value in rows[1]] == [None, 0.02, 0.02]  # type: ignore[arg-type]
+
+
+def test_every_formula_meets_a_number_here() -> None:
+    formulas = [
+        name
+        for path in (PROJECT / "macros" / "statistics").glob("*.sql")
+        for name in re.findall(r"macro (\w+)\(", path.read_text(encoding="utf-8"))
+    ]
+    told = Path(__file__).read_text(encoding="utf-8")
+    assert len(formulas) > 20
+    assert [name for name in formulas if f"{name}(" not in told] == []
