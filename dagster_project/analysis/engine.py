@@ -20,7 +20,7 @@ import psycopg
 from dagster_project.analysis.asking import Asker
 from dagster_project.analysis.call_scoring import CallScoring
 from dagster_project.analysis.chunk_texts import read_chunks
-from dagster_project.analysis.claude import ClaudeClient, ErrorKind, RequestError
+from dagster_project.analysis.claude import STOPS_THE_RUN, ClaudeClient, ErrorKind, RequestError
 from dagster_project.analysis.knowledge_base import KnowledgeBase, load_knowledge_base
 from dagster_project.analysis.limits import Question, fallback_of, question_of
 from dagster_project.analysis.owed import CallWork, asked_of, find_work
@@ -130,6 +130,7 @@ class Run:
     ) -> None:
         self._store = store
         self._settings = settings
+        self._question = question
         self._fallback = fallback
         self._knowledge = knowledge
         self._brakes = brakes
@@ -145,12 +146,15 @@ class Run:
                 report=report,
                 question=asked,
                 knowledge=knowledge,
+                stops_the_run=stops,
             )
-            for asked in (question, fallback)
+            # a key may not be allowed the second model: that ends one question and not the run
+            for asked, stops in ((question, STOPS_THE_RUN), (fallback, {ErrorKind.SPEND_LIMIT}))
             if asked is not None
         }
         self._forced_at = datetime.now(UTC) if is_forced else None
-        self._unasked: list[Subject] = []
+        # each with whether the first model declined it
+        self._unasked: list[tuple[Subject, bool]] = []
         self._n_calls = 0
         self._n_done = 0
         self._told_at = monotonic()
@@ -166,7 +170,7 @@ class Run:
                 if self._brakes.stop_reason is None:
                     await self._score_call(call)
                 else:
-                    self._unasked.extend(call.subjects)
+                    self._unasked.extend(self._first_asked(s, n_chunks=call.n_chunks) for s in call.subjects)
                 self._n_done += 1
                 self._tell()
                 await self._recount_today()
@@ -234,15 +238,22 @@ class Run:
                 instead = asked_of(subject, self._fallback, n_chunks=n_chunks)
                 await self._score_subject(scorings, instead, n_chunks=n_chunks)
             else:
-                await self._record(subject, failure)
+                await self._record(subject, failure, n_chunks=n_chunks)
         else:
             report.scored += 1
 
-    async def _record(self, subject: Subject, failure: RequestError) -> None:
+    def _first_asked(self, subject: Subject, *, n_chunks: int) -> tuple[Subject, bool]:
+        """(the question as the first model was asked it, whether that one declined)."""
+        if self._fallback is None or subject.model != self._fallback.model:
+            return subject, False
+        return asked_of(subject, self._question, n_chunks=n_chunks), True
+
+    async def _record(self, subject: Subject, failure: RequestError, *, n_chunks: int) -> None:
         report = self._report.dimensions[subject.dimension]
         status: Literal["refused", "failed", "over_budget"]
+        is_declined = False
         if failure.kind is ErrorKind.STOPPED:
-            self._unasked.append(subject)
+            self._unasked.append(self._first_asked(subject, n_chunks=n_chunks))
             return
         if failure.kind is ErrorKind.REFUSAL:
             status = "refused"
@@ -253,9 +264,11 @@ class Run:
         else:
             status = "failed"
             report.failed += 1
+        if status != "refused":
+            subject, is_declined = self._first_asked(subject, n_chunks=n_chunks)
         reason = f"{failure.kind}: {failure}"
         self._note(f"{subject.call_id} {subject.dimension}: {reason}")
-        await self._store.fail([Failure(subject, status, reason)])
+        await self._store.fail([Failure(subject, status, reason, is_declined=is_declined)])
 
     async def _answer(self, scoring: CallScoring, subject: Subject) -> None:
         try:
@@ -273,13 +286,15 @@ class Run:
             return
         is_money = self._brakes.stop_kind == ErrorKind.SPEND_LIMIT
         reason = f"not asked, the run had stopped: {self._brakes.stop_reason}"
-        for subject in self._unasked:
+        for subject, _ in self._unasked:
             report = self._report.dimensions[subject.dimension]
             report.over_budget += is_money
             report.failed += not is_money
         self._note(f"{len(self._unasked)} questions were {reason}")
         status: Literal["over_budget", "failed"] = "over_budget" if is_money else "failed"
-        await self._store.fail([Failure(subject, status, reason) for subject in self._unasked])
+        await self._store.fail(
+            [Failure(subject, status, reason, is_declined=is_declined) for subject, is_declined in self._unasked]
+        )
 
     def _note(self, message: str) -> None:
         if len(self._report.messages) < MOST_MESSAGES:

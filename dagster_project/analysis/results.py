@@ -113,6 +113,8 @@ class Failure:
     subject: Subject
     status: Literal["refused", "failed", "over_budget"]
     reason: str
+    # the first model's refusal stands, whatever became of the second's answer: only that is asked for again
+    is_declined: bool = False
 
 
 @dataclass(slots=True)
@@ -388,7 +390,7 @@ class ResultStore:
                         storable(failure.reason),
                         self._run_id,
                         failure.subject.result_key,
-                        failure.status,
+                        "refused" if failure.is_declined else failure.status,
                         failure.subject.transcript_hash,
                     )
                     for failure in failures

@@ -1,7 +1,7 @@
 """One attempt at one question: in a slot, within the budgets, with a ledger row opened before anything is sent."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -10,7 +10,7 @@ from typing import Literal
 from structlog.contextvars import bound_contextvars
 
 from dagster_project.analysis.chunk_texts import ChunkText
-from dagster_project.analysis.claude import STOPS_THE_RUN, Attempt, ClaudeClient, ErrorKind, RequestError, Usage
+from dagster_project.analysis.claude import Attempt, ClaudeClient, ErrorKind, RequestError, Usage
 from dagster_project.analysis.costs import EXPECTED_OUTPUT_TOKENS, Position, cost_usd, usage_of
 from dagster_project.analysis.knowledge_base import KnowledgeBase
 from dagster_project.analysis.limits import Question
@@ -56,6 +56,7 @@ class Sender:
         report: ScoreReport,
         question: Question,
         knowledge: KnowledgeBase,
+        stops_the_run: Collection[ErrorKind],
     ) -> None:
         self._client = client
         self._store = store
@@ -64,6 +65,7 @@ class Sender:
         self._report = report
         self.question = question
         self._knowledge = knowledge
+        self._stops_the_run = stops_the_run
         self._system = system_text(knowledge)
         self._system_prefix = Prefix()
         self._questions = {name: questions_text([name], knowledge) for name in report.dimensions}
@@ -212,7 +214,7 @@ class Sender:
             answer = parse_answer(attempt.text)
         except RequestError as error:
             failure = error
-            if error.kind in STOPS_THE_RUN:
+            if error.kind in self._stops_the_run:
                 self._brakes.stop(error.kind, str(error))
         cost = self._price_of(attempt.usage)
         self._brakes.spent += cost

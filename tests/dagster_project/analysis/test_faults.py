@@ -135,6 +135,23 @@ async def test_what_one_model_declines_is_asked_once_of_another_under_that_ones_
     assert (await with_claude.score()).requests == 0
 
 
+async def test_a_second_model_that_may_not_be_asked_ends_one_question_and_not_the_run(calls):
+    with_claude = calls.with_settings(model="claude-sonnet-5-5")
+    declines = {"kind": "refusal", "share": 1.0, "passes": False, "dimension": "discovery"}
+    unknown = {"kind": "no_such_model", "share": 1.0, "passes": False, "model": "claude-opus-5-5"}
+    calls.sandbox.control(faults=[{**declines, "model": "claude-sonnet-5-5"}, unknown])
+    report = await with_claude.score()
+    assert report.stop_reason is None
+    assert states(calls) == ["failed"] * N_CALLS
+    assert states(calls, "engagement") == ["scored"] * N_CALLS
+    # what the first model declined is not paid for again: only the second is asked
+    calls.sandbox.control(faults=[])
+    again = await with_claude.score()
+    assert again.requests == N_CALLS
+    assert {row["requested_model"] for row in ledger(calls)[-N_CALLS:]} == {"claude-opus-5-5"}
+    assert states(calls) == ["scored"] * N_CALLS
+
+
 async def test_what_both_models_decline_stays_refused_and_is_not_asked_again(calls):
     with_claude = calls.with_settings(model="claude-sonnet-5-5")
     calls.sandbox.control(faults=[{"kind": "refusal", "share": 1.0, "passes": False, "dimension": "discovery"}])
