@@ -35,6 +35,7 @@ CHROMIUMS = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-
 START_LIMIT_S, TOOL_LIMIT_MS, WARM_LIMIT_S, COLD_LIMIT_S = 2.0, 100.0, 1.0, 3.0
 # memory that a long-lived server may still gain after its first hundred views
 GROWTH_LIMIT_MB = 30
+SESSIONS = 8
 INITIALIZE = {
     "jsonrpc": "2.0",
     "id": 1,
@@ -239,7 +240,7 @@ async def measure_tools(url: str, about: Subjects, rounds: int) -> None:
             say(f"  20 at once: {time.perf_counter() - at:.2f} s, {len(errors)} errors {errors or ''}")
 
 
-def measure_pages(url: str, about: Subjects, views: int) -> None:
+def measure_pages(url: str, about: Subjects, views: int, *, is_timed: bool) -> None:
     port = free_port()
     app = str(ROOT / "streamlit_app" / "app.py")
     options = ["--server.port", str(port), "--server.enableAgentApi=true"]
@@ -247,9 +248,9 @@ def measure_pages(url: str, about: Subjects, views: int) -> None:
     chromium = next((path for path in CHROMIUMS if Path(path).exists()), None)
     with process(["-m", "streamlit", "run", app, *options], url) as running:
         listening(port)
-        if chromium is None:
+        if is_timed and chromium is None:
             say("no Chromium: pages are not timed")
-        else:
+        elif is_timed and chromium is not None:
             _time_in_browser(site, chromium, pages(about))
         if views:
             _views(site, psutil.Process(running.pid), views)
@@ -293,14 +294,19 @@ def _opening(page: Any, address: str) -> float:
 
 
 def _views(site: str, server: psutil.Process, views: int) -> None:
-    """Memory of the dashboard over many page views, asked for as an agent would: each is a session of its own."""
+    """Memory of the dashboard over many page views, asked for as an agent would, by a few people at once."""
     names = ["overview", "queue", "leaderboard", "skills", "quality", "health", "reviews", "costs", "search"]
     held: dict[int, float] = {}
+    sessions: list[str] = []
     with httpx.Client(timeout=60) as client:
         for nth in range(1, views + 1):
             page = names[nth % len(names)]
             body = {} if page == "overview" else {"page": page}
-            client.post(f"{site}/_stcore/agent/interact", json=body).raise_for_status()
+            if len(sessions) == SESSIONS:
+                body["session_id"] = sessions[nth % SESSIONS]
+            answer = client.post(f"{site}/_stcore/agent/interact", json=body).raise_for_status().json()
+            if len(sessions) < SESSIONS:
+                sessions.append(answer["session_id"])
             if nth in (views // 10, views // 4, views // 2, 3 * views // 4, views):
                 held[nth] = server.memory_info().rss / 2**20
                 say(f"  after {nth:5} views: {held[nth]:.0f} MB")
@@ -313,7 +319,7 @@ def main() -> None:
     parser.add_argument("--database-url", required=True)
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--views", type=int, default=1_000)
-    parser.add_argument("--only", choices=["start", "tools", "pages"])
+    parser.add_argument("--only", choices=["start", "tools", "pages", "memory"])
     arguments = parser.parse_args()
     url = arguments.database_url
     say(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
@@ -322,8 +328,8 @@ def main() -> None:
         measure_start(url)
     if arguments.only in (None, "tools"):
         asyncio.run(measure_tools(url, about, arguments.rounds))
-    if arguments.only in (None, "pages"):
-        measure_pages(url, about, arguments.views)
+    if arguments.only in (None, "pages", "memory"):
+        measure_pages(url, about, arguments.views, is_timed=arguments.only != "memory")
 
 
 if __name__ == "__main__":
