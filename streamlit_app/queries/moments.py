@@ -65,7 +65,8 @@ hits as materialized (
 """
 
 _SAID = """
-        and (fct_evidence.call_id, fct_evidence.turn_id) in (select hits.call_id, hits.turn_id from hits)
+        -- kept from becoming a join: it compared every moment with every hit
+        and ((fct_evidence.call_id, fct_evidence.turn_id) in (select hits.call_id, hits.turn_id from hits)) is true
 """
 
 _PAGE = """
