@@ -4,7 +4,7 @@
     python tests/benchmarks/queries.py --database-url URL    prints p50, p95 and max of every function beside the limit
 
 Asks through the pages' own functions, as the reader role under its policies, after one unmeasured round. The p95 of a
-question is that of its slowest viewer. `--plans FILE` keeps the plans of what was slowest.
+question is that of its slowest viewer. `--plans FILE` keeps the plans of what was slowest (queries_plans.txt).
 """
 
 from __future__ import annotations
