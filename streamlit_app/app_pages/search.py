@@ -115,13 +115,17 @@ filters = {
     "since": None if period == "all" else stretch.since,
     "until": None if period == "all" else stretch.until,
 }
-found = ask(search_calls, **filters, limit=1, with_total=True)
-total = COUNT_CAP if found.total is None else found.total
-how_many = f"More than {COUNT_CAP:,}" if found.total is None else f"{total:,}"
-stop_when_empty(found, "Nothing fits. Drop a filter, widen the time, or use fewer words.")
-st.caption(f"{how_many} calls fit, newest first.")
-page_number = url_page(total, page_size=PAGE_SIZE)
-calls = ask(search_calls, **filters, limit=PAGE_SIZE, offset=(page_number - 1) * PAGE_SIZE)
+newest = ask(search_calls, **filters, limit=PAGE_SIZE, with_total=True)
+stop_when_empty(newest, "Nothing fits. Drop a filter, widen the time, or use fewer words.")
+# calls with a common word are not counted: the word index would have to name them all
+uncounted = f"More than {PAGE_SIZE if text else COUNT_CAP:,}"
+st.caption(f"{uncounted if newest.total is None else f'{newest.total:,}'} calls fit, newest first.")
+page_number = url_page(COUNT_CAP if newest.total is None else newest.total, page_size=PAGE_SIZE)
+calls = (
+    newest if page_number == 1 else ask(search_calls, **filters, limit=PAGE_SIZE, offset=(page_number - 1) * PAGE_SIZE)
+)
+if not calls:
+    st.info("The calls that fit end before this page.", icon=":material/inbox:")
 for call in calls:
     with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, gap="small", vertical_alignment="center"):

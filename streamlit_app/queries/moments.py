@@ -33,8 +33,11 @@ class Moment:
     customer_said: str | None
 
 
-_FOUND = """
-found as (
+# how many of the newest moments have their turn read before the word index is asked: one look-up each, 50 ms in all
+N_NEWEST = 8_000
+
+_FITTING = """
+fitting as (
     select fct_evidence.*
     from marts.fct_evidence
     where
@@ -51,22 +54,63 @@ found as (
         and (%(since)s::date is null or fct_evidence.week_start >= %(since)s::date - 6)
         and (%(since)s::date is null or fct_evidence.started_at >= %(since)s)
         and (%(until)s::date is null or fct_evidence.started_at < %(until)s::date + 1)
+)
 """
 
-# words of the turn that the quote is from: quotes have no word index of their own
-_HITS = """
-hits as materialized (
+_FOUND = """
+, found as (
+    select *
+    from fitting
+"""
+
+# Words are looked for in the turn that the quote is from: quotes have no word index of their own. A common word stands
+# in many turns, and the index would name them all; `is true` keeps it out of this.
+_FOUND_IN_NEWEST = """
+, newest as materialized (
+    select
+        fitting.evidence_id,
+        fitting.call_id,
+        fitting.turn_id
+    from fitting
+    order by {fitting_order}
+    limit %(n_newest)s
+),
+
+found as (
+    select fct_evidence.*
+    from newest
+    inner join marts.fct_evidence on newest.evidence_id = fct_evidence.evidence_id
+    where exists (
+        select 1
+        from marts.fct_turns
+        where
+            fct_turns.call_id = newest.call_id
+            and fct_turns.turn_id = newest.turn_id
+            and (fct_turns.search @@ websearch_to_tsquery('english', %(text)s)) is true
+    )
+"""
+
+# one look-up for each turn that was hit: joined, every moment would be compared with every hit
+_FOUND_BY_INDEX = """
+, hits as materialized (
     select
         fct_turns.call_id,
         fct_turns.turn_id
     from marts.fct_turns
     where fct_turns.search @@ websearch_to_tsquery('english', %(text)s)
 ),
-"""
 
-_SAID = """
-        -- kept from becoming a join: it compared every moment with every hit
-        and ((fct_evidence.call_id, fct_evidence.turn_id) in (select hits.call_id, hits.turn_id from hits)) is true
+found as (
+    select moment.*
+    from hits
+    cross join lateral (
+        select fitting.*
+        from fitting
+        where
+            fitting.call_id = hits.call_id
+            and fitting.turn_id = hits.turn_id
+        offset 0
+    ) as moment
 """
 
 _PAGE = """
@@ -122,15 +166,17 @@ order by {page_order}
 """
 
 
-def _ordered(columns: str) -> str:
-    """The page in one order, inside and out; the columns are constants of this module."""
-    inner, outer = (columns.replace("#", table) for table in ("found", "page"))
-    return _PAGE.replace("{found_order}", inner).replace("{page_order}", outer)
-
-
-_AS_SAID = _ordered("#.start_ms, #.evidence_id")
+_AS_SAID = "#.start_ms, #.evidence_id"
 # the week comes first because it is indexed: the newest weeks are read, the others are not even sorted
-_NEWEST_CALL_FIRST = _ordered("#.week_start desc, #.started_at desc, #.start_ms, #.evidence_id")
+_NEWEST_CALL_FIRST = "#.week_start desc, #.started_at desc, #.start_ms, #.evidence_id"
+
+
+def _ordered(statement: str, columns: str) -> str:
+    """All its steps in one order; the columns are constants of this module."""
+    for step in ("fitting", "found", "page"):
+        statement = statement.replace(f"{{{step}_order}}", columns.replace("#", step))
+    return statement
+
 
 _COUNTED = """
 )
@@ -158,26 +204,39 @@ def list_moments(
     offset: int = 0,
     with_total: bool = False,
 ) -> Rows[Moment]:
-    """Moments of one call in the order they were said, of several calls newest call first."""
+    """Moments of one call in the order they were said, of several calls newest call first.
+
+    With words the total is known only where the newest `N_NEWEST` moments did not fill the page.
+    """
     text = " ".join((text or "").split())[:400] or None
-    found = _HITS + _FOUND + _SAID if text else _FOUND
-    return database.rows(
-        viewer,
-        Moment,
-        found + (_AS_SAID if call_id is not None else _NEWEST_CALL_FIRST),
-        {
-            "call_id": call_id,
-            "rep_id": rep_id,
-            "dimension": dimension,
-            "criterion_id": criterion_id,
-            "marker_id": marker_id,
-            "polarity": polarity,
-            "side": side,
-            "text": text,
-            "since": since,
-            "until": until,
-        },
-        limit=limit,
-        offset=offset,
-        counted=found + _COUNTED if with_total else None,
-    )
+    order = _AS_SAID if call_id is not None else _NEWEST_CALL_FIRST
+    parameters = {
+        "call_id": call_id,
+        "rep_id": rep_id,
+        "dimension": dimension,
+        "criterion_id": criterion_id,
+        "marker_id": marker_id,
+        "polarity": polarity,
+        "side": side,
+        "text": text,
+        "since": since,
+        "until": until,
+        "n_newest": N_NEWEST,
+    }
+
+    def ask(found: str, counted: str | None) -> Rows[Moment]:
+        statement = _FITTING + found
+        return database.rows(
+            viewer,
+            Moment,
+            _ordered(statement + _PAGE, order),
+            parameters,
+            limit=limit,
+            offset=offset,
+            counted=statement + counted if counted else None,
+        )
+
+    if text is None:
+        return ask(_FOUND, _COUNTED if with_total else None)
+    newest = ask(_FOUND_IN_NEWEST, None)
+    return newest if newest.is_truncated else ask(_FOUND_BY_INDEX, _COUNTED if with_total else None)

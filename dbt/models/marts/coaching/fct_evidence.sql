@@ -6,6 +6,7 @@
         indexes=[
             {'columns': ['call_id', 'dimension']},
             {'columns': ['rep_id', 'dimension', 'week_start']},
+            {'columns': ['rep_id', 'week_start']},
             {'columns': ['source_hash']},
             {'columns': ['week_start']},
         ],
