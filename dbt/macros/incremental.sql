@@ -11,7 +11,9 @@
     index alone: the rows themselves are read only of parents that changed.
 #}
 {% macro delete_replaced_rows(parent, key, first_row=none) %}
-    {% if is_incremental() %}
+    {% if is_incremental() and lacks_hashes() %}
+    delete from {{ this }}
+    {% elif is_incremental() %}
     delete from {{ this }} as stored
     using {{ this }} as held
     where
@@ -32,7 +34,7 @@
 {% endmacro %}
 
 {% macro where_not_held(alias, first_row=none) %}
-    {% if is_incremental() %}
+    {% if is_incremental() and not lacks_hashes() %}
         and not exists (
             select 1 from {{ this }} as held
             where
@@ -41,6 +43,16 @@
         )
     {% endif %}
 {% endmacro %}
+
+{#
+    Says something if an earlier release filled the table without hashes: it is then filled anew, and
+    dbt adds the column.
+#}
+{% macro lacks_hashes() -%}
+    {%- if execute and 'source_hash' not in adapter.get_columns_in_relation(this) | map(attribute='name') -%}
+    yes
+    {%- endif -%}
+{%- endmacro %}
 
 {# dbt cannot say `where` in `indexes`. The oid in the name keeps a full refresh from colliding. #}
 {% macro index_first_rows(first_row) %}

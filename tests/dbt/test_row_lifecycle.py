@@ -20,6 +20,12 @@ ALL_MET = {
 }
 NONE_MET = dict.fromkeys(ALL_MET, "no")
 QUOTES = {"dc1_asks": [evidence(1, "What does a failed night cost you?")]}
+PEOPLE = [
+    {"id": "p1", "name": "Ada", "userId": "ada", "speakerId": "s-rep", "affiliation": "Internal", "title": "AE"},
+    {"id": "p2", "name": "Robin Replaced", "speakerId": "s-cus", "affiliation": "External"},
+]
+DEAL = [{"system": "HubSpot", "objects": [{"objectType": "Deal", "objectId": "deal-before", "timing": "Now"}]}]
+GONGS_NUMBERS = {"speakers": [{"id": "p1", "talkTime": 70}], "interactionStats": [{"name": "Patience", "value": 0.5}]}
 BRIEF = {
     "summary": "They lose mornings.",
     "sentiment": [{"side": "customer", "sentiment": "negative", "turn_ids": [2], "why": "tired"}],
@@ -63,6 +69,8 @@ def before(warehouse: Warehouse) -> None:
         warehouse.call(call_id, rep_id=rep_id, started_at=at(MONDAY + timedelta(days=day)))
         analysed(warehouse, call_id, rep_id=rep_id)
         warehouse.request(call_id=call_id, rep_id=rep_id, cost_usd=0.02)
+    for call_id in ("regrouped", "withdrawn"):
+        warehouse.call(call_id, parties=PEOPLE, context=DEAL, interaction=GONGS_NUMBERS)
     warehouse.call("late", started_at=at(MONDAY + timedelta(days=1), 9), transcript=None)
     for call_id in ("erased", "steady"):
         found = warehouse.value("select call_id from raw_gong.transcripts where call_id = %s", call_id)
@@ -75,6 +83,20 @@ def change(warehouse: Warehouse) -> None:
     warehouse.answer("again", verdicts=NONE_MET, scored_at=at(MONDAY + timedelta(days=8)))
     warehouse.transcript("changed", monologues(("s-rep", 0, 900, "Only this is left.")))
     warehouse.execute("update raw_gong.calls set is_deleted = true where id = 'gone'")
+    # the loader's way to take back a call that has become private
+    warehouse.execute(
+        "update raw_gong.calls set is_private = true, is_deleted = true, title = null, context = null, parties = null, "
+        "interaction = null, content_hash = null, loaded_at = now() where id = 'withdrawn'"
+    )
+    warehouse.execute("delete from raw_gong.transcripts where call_id = 'withdrawn'")
+    warehouse.execute("delete from raw_gong.calls where id = 'regrouped'")
+    warehouse.call(
+        "regrouped",
+        parties=[PEOPLE[0], PEOPLE[1] | {"name": "Nora New", "title": "CFO"}],
+        context=json.loads(json.dumps(DEAL).replace("deal-before", "deal-after")),
+        interaction=GONGS_NUMBERS | {"interactionStats": [{"name": "Patience", "value": 0.9}]},
+        content_hash="loaded again",
+    )
     for call_id in ("erased", "of-eve"):
         warehouse.execute("delete from raw_gong.calls where id = %s", call_id)
         warehouse.execute("delete from raw_gong.transcripts where call_id = %s", call_id)
@@ -112,6 +134,17 @@ def texts_of(warehouse: Warehouse, schema: str) -> str:
     )
 
 
+def written_by(warehouse: Warehouse, call_id: str) -> dict[str, list[str]]:
+    """The transactions that wrote the call's rows, by table."""
+    return {
+        table: [
+            row["xmin"]
+            for row in warehouse.rows(f"select distinct xmin::text from {table} where call_id = %s", call_id)
+        ]
+        for table in ("intermediate.int_call_parties_unpacked", "marts.fct_call_participants")
+    }
+
+
 @pytest.fixture(scope="module")
 def story(module_database_url: str, dbt_target: Path) -> dict[str, Any]:
     """The warehouse after the changes, with what it held after the first, the second and the last build."""
@@ -119,11 +152,19 @@ def story(module_database_url: str, dbt_target: Path) -> dict[str, Any]:
     before(warehouse)
     warehouse.build()
     first = contents(warehouse)
+    steady_at_first = written_by(warehouse, "steady")
     warehouse.build()
     second = contents(warehouse)
     change(warehouse)
     warehouse.build()
-    return {"warehouse": warehouse, "first": first, "second": second, "last": contents(warehouse)}
+    return {
+        "warehouse": warehouse,
+        "first": first,
+        "second": second,
+        "last": contents(warehouse),
+        "steady_at_first": steady_at_first,
+        "steady_at_last": written_by(warehouse, "steady"),
+    }
 
 
 @pytest.fixture
@@ -177,6 +218,28 @@ def test_a_changed_transcript_replaces_all_turns_of_its_call(changed: Warehouse)
         {"text": "Only this is left."}
     ]
     assert changed.value("select n_turns from marts.fct_calls where call_id = 'changed'") == 1
+
+
+def test_a_call_that_was_loaded_again_shows_its_new_people_deal_and_numbers(changed: Warehouse) -> None:
+    people = changed.rows(
+        "select participant_name, title, gong_patience_s::float from marts.fct_call_participants "
+        "where call_id = 'regrouped' order by side desc"
+    )
+    assert people == [
+        {"participant_name": "Ada", "title": "AE", "gong_patience_s": 0.9},
+        {"participant_name": "Nora New", "title": "CFO", "gong_patience_s": None},
+    ]
+    assert changed.value("select deal_id from marts.fct_calls where call_id = 'regrouped'") == "deal-after"
+
+
+def test_a_call_that_became_private_leaves_nothing_of_its_people_and_deals(changed: Warehouse) -> None:
+    for schema in ("marts", "intermediate"):
+        assert "Robin Replaced" not in texts_of(changed, schema)
+        assert "deal-before" not in texts_of(changed, schema)
+
+
+def test_people_and_deals_of_a_call_that_did_not_change_are_not_unpacked_again(story: dict[str, Any]) -> None:
+    assert story["steady_at_first"] == story["steady_at_last"]
 
 
 def test_a_deleted_call_keeps_its_row_and_loses_its_words_people_and_scores(changed: Warehouse) -> None:

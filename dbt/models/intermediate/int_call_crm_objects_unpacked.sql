@@ -1,15 +1,40 @@
-{{ config(indexes=[{'columns': ['call_id', 'kind', 'rank_in_call'], 'unique': True}]) }}
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='append_new_columns',
+        indexes=[
+            {'columns': ['call_id', 'kind', 'rank_in_call'], 'unique': True},
+            {'columns': ['source_hash']},
+        ],
+        pre_hook="{{ delete_replaced_rows(
+            parent=ref('int_calls_fingerprinted'),
+            key=['call_id'],
+        ) }}",
+    )
+}}
 
 with
 
+fingerprints as materialized (
+    select fingerprint.*
+    from {{ ref('int_calls_fingerprinted') }} as fingerprint
+    where true {{ where_not_held('fingerprint') }}
+),
+
 calls as (
-    select * from {{ ref('stg_gong__calls') }}
-    where not is_deleted
+    select
+        stg_calls.*,
+        fingerprints.source_hash
+    from {{ ref('stg_gong__calls') }} as stg_calls
+    inner join fingerprints on stg_calls.call_id = fingerprints.call_id
+    where not stg_calls.is_deleted
 ),
 
 crm_objects as (
     select
         calls.call_id,
+        calls.source_hash,
         systems.item ->> 'system' as crm_system,
         unpacked.item ->> 'objectType' as object_type,
         unpacked.item ->> 'objectId' as object_id,
@@ -58,7 +83,8 @@ final as (
         object_type,
         object_id,
         timing,
-        attributes
+        attributes,
+        source_hash
     from ranked
 )
 

@@ -1,15 +1,40 @@
-{{ config(indexes=[{'columns': ['call_id', 'party_number'], 'unique': True}]) }}
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='append_new_columns',
+        indexes=[
+            {'columns': ['call_id', 'party_number'], 'unique': True},
+            {'columns': ['source_hash']},
+        ],
+        pre_hook="{{ delete_replaced_rows(
+            parent=ref('int_calls_fingerprinted'),
+            key=['call_id'],
+        ) }}",
+    )
+}}
 
 with
 
+fingerprints as materialized (
+    select fingerprint.*
+    from {{ ref('int_calls_fingerprinted') }} as fingerprint
+    where true {{ where_not_held('fingerprint') }}
+),
+
 calls as (
-    select * from {{ ref('stg_gong__calls') }}
-    where not is_deleted
+    select
+        stg_calls.*,
+        fingerprints.source_hash
+    from {{ ref('stg_gong__calls') }} as stg_calls
+    inner join fingerprints on stg_calls.call_id = fingerprints.call_id
+    where not stg_calls.is_deleted
 ),
 
 parties as (
     select
         calls.call_id,
+        calls.source_hash,
         calls.primary_user_id,
         unpacked.party_number,
         unpacked.party ->> 'id' as party_id,
@@ -36,6 +61,7 @@ sided as (
         title,
         email,
         affiliation,
+        source_hash,
         case
             when user_id = primary_user_id then 'rep'
             when affiliation = 'Internal' then 'team'

@@ -1,10 +1,34 @@
-{{ config(indexes=[{'columns': ['call_id', 'party_id'], 'unique': True}]) }}
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='append_new_columns',
+        indexes=[
+            {'columns': ['call_id', 'party_id'], 'unique': True},
+            {'columns': ['source_hash']},
+        ],
+        pre_hook="{{ delete_replaced_rows(
+            parent=ref('int_calls_fingerprinted'),
+            key=['call_id'],
+        ) }}",
+    )
+}}
 -- Gong's own numbers, beside ours and never mixed with them.
 with
 
+fingerprints as materialized (
+    select fingerprint.*
+    from {{ ref('int_calls_fingerprinted') }} as fingerprint
+    where true {{ where_not_held('fingerprint') }}
+),
+
 calls as (
-    select * from {{ ref('stg_gong__calls') }}
-    where not is_deleted and jsonb_typeof(interaction) = 'object'
+    select
+        stg_calls.*,
+        fingerprints.source_hash
+    from {{ ref('stg_gong__calls') }} as stg_calls
+    inner join fingerprints on stg_calls.call_id = fingerprints.call_id
+    where not stg_calls.is_deleted and jsonb_typeof(stg_calls.interaction) = 'object'
 ),
 
 talk_times as (
@@ -70,4 +94,8 @@ unioned as (
     from stats
 )
 
-select * from unioned
+select
+    unioned.*,
+    fingerprints.source_hash
+from unioned
+inner join fingerprints on unioned.call_id = fingerprints.call_id

@@ -1,4 +1,25 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='append_new_columns',
+        indexes=[
+            {'columns': ['source_hash']},
+        ],
+        pre_hook="{{ delete_replaced_rows(
+            parent=ref('int_participants_fingerprinted'),
+            key=['call_id'],
+        ) }}",
+    )
+}}
+
 with
+
+fingerprints as materialized (
+    select fingerprint.*
+    from {{ ref('int_participants_fingerprinted') }} as fingerprint
+    where true {{ where_not_held('fingerprint') }}
+),
 
 measured as (
     select * from {{ ref('int_participants_measured') }}
@@ -48,8 +69,10 @@ joined as (
         stats.interactivity as gong_interactivity,
         stats.patience_s as gong_patience_s,
         calls.week_start,
-        calls.started_at
-    from measured
+        calls.started_at,
+        fingerprints.source_hash
+    from fingerprints
+    inner join measured on fingerprints.call_id = measured.call_id
     inner join calls on measured.call_id = calls.call_id
     left join parties
         on measured.call_id = parties.call_id and measured.speaker_id = parties.speaker_id

@@ -4,6 +4,7 @@
             {'columns': ['started_at']},
             {'columns': ['rep_id', 'started_at']},
             {'columns': ['account_id']},
+            {'columns': ['is_deleted', 'call_id']},
         ],
     )
 }}
