@@ -34,7 +34,7 @@ class Cost:
 
 
 _COSTS = """
-requests as (
+requests as not materialized (
     select
         fct_llm_requests.*,
         case %(group_by)s::text
@@ -50,45 +50,42 @@ requests as (
         and fct_llm_requests.day between %(since)s and %(until)s
 ),
 
--- counting distinct calls at once would sort all requests
-per_call as (
+-- counting distinct calls beside the sums would sort all requests
+scored_calls as (
     select
         requests.group_name,
         requests.is_sandbox,
-        requests.call_id,
-        count(*) filter (where not requests.is_cache_hit) as n_requests,
-        count(*) filter (where requests.is_failed) as n_failed,
-        count(*) filter (where requests.is_cache_hit) as n_cached_answers,
-        bool_or(not requests.is_failed) as is_scored,
-        sum(requests.input_tokens) as input_tokens,
-        sum(requests.cache_read_tokens) as cache_read_tokens,
-        sum(requests.cache_write_tokens) as cache_write_tokens,
-        sum(requests.output_tokens) as output_tokens,
-        sum(requests.cost_usd) as cost_usd,
-        sum(requests.saved_usd) as saved_usd,
-        sum(requests.uncached_usd) as uncached_usd
+        requests.call_id
     from requests
+    where not requests.is_failed
     group by requests.group_name, requests.is_sandbox, requests.call_id
+),
+
+scored as (
+    select
+        scored_calls.group_name,
+        scored_calls.is_sandbox,
+        count(scored_calls.call_id) as n_calls
+    from scored_calls
+    group by scored_calls.group_name, scored_calls.is_sandbox
 ),
 
 summed as (
     select
-        per_call.group_name,
-        per_call.is_sandbox,
-        sum(per_call.n_requests)::bigint as n_requests,
-        sum(per_call.n_failed)::bigint as n_failed,
-        sum(per_call.n_cached_answers)::bigint as n_cached_answers,
-        count(per_call.call_id) filter (where per_call.is_scored) as n_calls_scored,
-        sum(per_call.input_tokens)::bigint as input_tokens,
-        sum(per_call.cache_read_tokens)::bigint as cache_read_tokens,
-        sum(per_call.cache_write_tokens)::bigint as cache_write_tokens,
-        sum(per_call.output_tokens)::bigint as output_tokens,
-        sum(per_call.cost_usd)::numeric as cost_usd,
-        sum(per_call.saved_usd)::numeric as saved_usd,
-        (sum(per_call.uncached_usd) + sum(per_call.saved_usd))::numeric as no_caching_usd,
-        (sum(per_call.uncached_usd) - sum(per_call.cost_usd))::numeric as saved_by_prompt_cache_usd
-    from per_call
-    group by per_call.group_name, per_call.is_sandbox
+        requests.group_name,
+        requests.is_sandbox,
+        count(*) filter (where not requests.is_cache_hit) as n_requests,
+        count(*) filter (where requests.is_failed) as n_failed,
+        count(*) filter (where requests.is_cache_hit) as n_cached_answers,
+        sum(requests.input_tokens)::bigint as input_tokens,
+        sum(requests.cache_read_tokens)::bigint as cache_read_tokens,
+        sum(requests.cache_write_tokens)::bigint as cache_write_tokens,
+        sum(requests.output_tokens)::bigint as output_tokens,
+        sum(requests.cost_usd)::numeric as cost_usd,
+        sum(requests.saved_usd)::numeric as saved_usd,
+        sum(requests.uncached_usd)::numeric as uncached_usd
+    from requests
+    group by requests.group_name, requests.is_sandbox
 )
 
 select
@@ -98,22 +95,26 @@ select
     summed.n_requests,
     summed.n_failed,
     summed.n_cached_answers,
-    summed.n_calls_scored,
+    coalesce(scored.n_calls, 0) as n_calls_scored,
     summed.input_tokens,
     summed.cache_read_tokens,
     summed.cache_write_tokens,
     summed.output_tokens,
     round(summed.cost_usd, 4) as cost_usd,
     round(summed.saved_usd, 4) as saved_usd,
-    round(summed.no_caching_usd, 4) as no_caching_usd,
-    round(summed.saved_by_prompt_cache_usd, 4) as saved_by_prompt_cache_usd,
-    round(summed.cost_usd / nullif(summed.n_calls_scored, 0), 4) as cost_per_scored_call_usd,
+    round(summed.uncached_usd + summed.saved_usd, 4) as no_caching_usd,
+    round(summed.uncached_usd - summed.cost_usd, 4) as saved_by_prompt_cache_usd,
+    round(summed.cost_usd / nullif(scored.n_calls, 0), 4) as cost_per_scored_call_usd,
     round(
         summed.cache_read_tokens::numeric
         / nullif(summed.input_tokens + summed.cache_read_tokens + summed.cache_write_tokens, 0),
         4
     ) as cache_hit_rate
 from summed
+left join scored
+    on
+        summed.group_name = scored.group_name
+        and summed.is_sandbox = scored.is_sandbox
 order by summed.group_name, summed.is_sandbox
 """
 

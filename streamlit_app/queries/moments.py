@@ -36,13 +36,16 @@ class Moment:
 # how many of the newest moments have their turn read before the word index is asked: one look-up each, 50 ms in all
 N_NEWEST = 8_000
 
+# left out for who sees everyone: joined, every moment would be compared with every rep
+_VISIBLE = "and fct_evidence.rep_id in (select visible_reps.rep_id from visible_reps)"
+
 _FITTING = """
 fitting as (
     select fct_evidence.*
     from marts.fct_evidence
     where
         fct_evidence.is_current
-        and fct_evidence.rep_id in (select visible_reps.rep_id from visible_reps)
+        {visible}
         and fct_evidence.call_id not in (select deleted_calls.call_id from deleted_calls)
         and (%(call_id)s::text is null or fct_evidence.call_id = %(call_id)s)
         and (%(rep_id)s::text is null or fct_evidence.rep_id = %(rep_id)s)
@@ -225,7 +228,7 @@ def list_moments(
     }
 
     def ask(found: str, counted: str | None) -> Rows[Moment]:
-        statement = _FITTING + found
+        statement = _FITTING.replace("{visible}", "" if viewer.sees_everyone else _VISIBLE) + found
         return database.rows(
             viewer,
             Moment,
