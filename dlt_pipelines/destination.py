@@ -296,7 +296,8 @@ def _is_abandoned(folder: Path) -> bool:
     try:
         with (folder / "lock").open("w") as owner:
             fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except (BlockingIOError, FileNotFoundError):
+        # in use, or its owner was just removing it
         return False
     return True
 

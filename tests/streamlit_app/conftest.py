@@ -931,7 +931,8 @@ def dashboard() -> Callable[..., AbstractContextManager[str]]:
     return _dashboard
 
 
-@pytest.fixture(scope="session")
+# closed with its module: while it is open an event loop runs in this thread, and no async test can
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     chromium = next((path for path in CHROMIUMS if Path(path).exists()), None)
     if chromium is None:
