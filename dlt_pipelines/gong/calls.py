@@ -498,7 +498,7 @@ class CallLoader:
                 "transcripts",
                 call_id,
                 f"the call has no transcript yet (asked {owed.attempts} times)",
-                f"Nothing: it is asked for again until {gives_up_at:%Y-%m-%d %H:%M} UTC",
+                f"Nothing to do: it is asked for again until {gives_up_at:%Y-%m-%d %H:%M} UTC",
             )
             return
         books.give_up("transcript", call_id)
