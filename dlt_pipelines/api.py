@@ -14,13 +14,15 @@ from typing import Any, Self
 import httpx
 
 from dlt_pipelines import answers
-from dlt_pipelines.errors import ApiError, BadAnswerError, QuotaExhaustedError
+from dlt_pipelines.errors import ApiError, BadAnswerError, QuotaExhaustedError, UnreachableError
 from dlt_pipelines.quota import Quota
 
 logger = logging.getLogger(__name__)
 
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 30.0
+# who takes a connection at all does so within seconds; an answer may take longer
+CONNECT_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class HttpApi:
         self._http = httpx.Client(
             base_url=base_url,
             auth=auth,
-            timeout=patience.timeout_s,
+            timeout=httpx.Timeout(patience.timeout_s, connect=min(CONNECT_TIMEOUT_S, patience.timeout_s)),
             # a redirect to another host strips the Authorization header and comes back as a misleading 401
             follow_redirects=False,
             headers={"Accept": "application/json"},
@@ -86,11 +88,13 @@ class HttpApi:
 
         Raises:
             QuotaExhaustedError: the wait would be longer than the patience.
+            UnreachableError: not one try got as far as a connection.
             ApiError: the request failed for good.
         """
         label = f"{stream} ({where})" if where else stream
         waited_s = 0.0
         attempt = 0
+        is_connected = False
         while True:
             attempt += 1
             problem: ApiError
@@ -99,12 +103,14 @@ class HttpApi:
                     self.requests[stream] += 1
                     response = self._http.request(method, path, params=params, json=json)
             except httpx.HTTPError as error:
-                problem = ApiError(
+                is_connected = is_connected or not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+                problem = (ApiError if is_connected else UnreachableError)(
                     f"{label}: {self.base_url} did not answer {attempt} times ({type(error).__name__}: {error}). "
                     "Check the network and the base URL, then run again"
                 )
                 problem.__cause__ = error
             else:
+                is_connected = True
                 if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
                     waited_s += self._wait_as_told(response, label=label, attempt=attempt, waited_s=waited_s)
                     continue

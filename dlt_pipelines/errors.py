@@ -11,6 +11,10 @@ class KeyRejectedError(ApiError):
     """The credentials are wrong: no stream can load."""
 
 
+class UnreachableError(ApiError):
+    """Nobody takes a connection at the address: no stream can load now, and each would wait as long to find out."""
+
+
 class ScopeMissingError(ApiError):
     """The key lacks one permission: this stream is skipped, the others load."""
 

@@ -15,7 +15,13 @@ import psycopg
 from dlt_pipelines import answers, destination
 from dlt_pipelines.bookkeeping import Bookkeeping
 from dlt_pipelines.destination import Table, TableFiles, TableWriter
-from dlt_pipelines.errors import ApiError, KeyRejectedError, QuotaExhaustedError, ScopeMissingError
+from dlt_pipelines.errors import (
+    ApiError,
+    KeyRejectedError,
+    QuotaExhaustedError,
+    ScopeMissingError,
+    UnreachableError,
+)
 from dlt_pipelines.report import LoadReport, Problem, StreamReport
 
 logger = logging.getLogger(__name__)
@@ -62,7 +68,7 @@ class Session:
         """Run one stream; its failure is reported and does not touch the others."""
         try:
             work()
-        except (KeyRejectedError, QuotaExhaustedError):
+        except (KeyRejectedError, QuotaExhaustedError, UnreachableError):
             raise
         except ScopeMissingError as error:
             self.skipped.add(stream)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from dlt_pipelines import destination
-from dlt_pipelines.errors import QuotaExhaustedError
+from dlt_pipelines.errors import QuotaExhaustedError, UnreachableError
 from dlt_pipelines.gong import tables
 from dlt_pipelines.gong.activity import load_answered_scorecards, load_interaction_stats
 from dlt_pipelines.gong.calls import CallLoader, Mode
@@ -121,7 +121,7 @@ def _run(
             else:
                 _load_streams(session, client, calls, wanted, mode=mode, window=window)
             calls.drain()
-        except QuotaExhaustedError as error:
+        except (QuotaExhaustedError, UnreachableError) as error:
             session.is_partial = True
             session.problem("load", mode, f"stopped early: {error}", "The next run resumes where this one stopped")
         session.commit()

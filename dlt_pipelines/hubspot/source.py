@@ -13,7 +13,7 @@ from typing import Any, Literal
 from dlt_pipelines import answers, destination
 from dlt_pipelines.bookkeeping import subject_sha256
 from dlt_pipelines.destination import ColumnType, Table
-from dlt_pipelines.errors import QuotaExhaustedError, TypeFlipError
+from dlt_pipelines.errors import QuotaExhaustedError, TypeFlipError, UnreachableError
 from dlt_pipelines.hubspot.client import HubSpotClient
 from dlt_pipelines.hubspot.settings import HubSpotSettings
 from dlt_pipelines.quota import Quota
@@ -220,7 +220,7 @@ def load(
                 for kind in KINDS:
                     if kind.name in wanted:
                         session.guarded(kind.name, _work(session, client, settings, kind, mode))
-            except QuotaExhaustedError as error:
+            except (QuotaExhaustedError, UnreachableError) as error:
                 session.is_partial = True
                 session.problem("load", mode, f"stopped early: {error}", "The next run resumes where this one stopped")
             session.commit()

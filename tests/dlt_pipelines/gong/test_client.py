@@ -20,6 +20,7 @@ from dlt_pipelines.errors import (
     KeyRejectedError,
     QuotaExhaustedError,
     ScopeMissingError,
+    UnreachableError,
 )
 from dlt_pipelines.gong.client import GongClient
 from dlt_pipelines.gong.settings import GongSettings
@@ -194,7 +195,7 @@ def test_an_answer_of_another_api_is_refused(client: Ask) -> None:
 
 
 def test_nobody_listening_is_an_error_with_the_address(client: Ask) -> None:
-    with pytest.raises(ApiError, match=r"http://127\.0\.0\.1:9"):
+    with pytest.raises(UnreachableError, match=r"http://127\.0\.0\.1:9"):
         ask(client("http://127.0.0.1:9"))
 
 

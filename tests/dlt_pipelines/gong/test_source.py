@@ -249,6 +249,17 @@ def test_a_field_that_changes_its_type_stops_the_stream_and_says_where(
     assert rows("select count(*) as n from raw_gong.calls where duration = 1900") == [{"n": 1}]
 
 
+def test_an_address_where_nobody_listens_ends_the_load_with_the_first_stream(
+    database_url: str, settings: GongSettings
+) -> None:
+    nowhere = settings.model_copy(update={"api_base_url": "http://127.0.0.1:9", "max_attempts": 2})
+    report = load(database_url=database_url, settings=nowhere)
+    assert report.is_partial
+    (problem,) = report.problems
+    assert "http://127.0.0.1:9" in problem.what
+    assert report.requests == 2
+
+
 def test_signed_media_urls_never_reach_the_raw_tables(load_gong: Load, rows: Rows) -> None:
     load_gong()
     assert rows("select id from raw_gong.calls as c where c::text like '%%X-Amz%%' or c::text like '%%pwd=%%'") == []
