@@ -286,6 +286,26 @@ def write_not_eligible(
         )
 
 
+def forget_deleted(database_url: str) -> list[str]:
+    """Remove what was made of calls that Gong no longer has, whatever their week; returns the calls' ids."""
+    with psycopg.connect(database_url) as connection:
+        deleted = [
+            call_id
+            for (call_id,) in connection.execute(
+                """
+                select distinct chunks.call_id
+                from analysis.transcript_chunks as chunks
+                inner join raw_gong.calls as calls on chunks.call_id = calls.id
+                where calls.is_deleted
+                order by chunks.call_id
+                """
+            )
+        ]
+        for call_id in deleted:
+            remove_call(connection, call_id=call_id)
+    return deleted
+
+
 def remove_call(connection: psycopg.Connection[Any], *, call_id: str) -> None:
     """Forget a call that is gone at the source: chunks, standing results, and answers no other call stands on."""
     connection.execute(

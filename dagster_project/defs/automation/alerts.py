@@ -13,7 +13,7 @@ from dagster_project.settings import Settings
 logger = logging.getLogger(__name__)
 
 FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
-WATCHED_JOBS = ("sync", "new_calls", "weekly_review", "reconcile", "pipeline")
+WATCHED_JOBS = ("sync", "new_calls", "weekly_review", "reconcile", "full_read", "pipeline")
 
 
 def _job_state(

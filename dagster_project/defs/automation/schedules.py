@@ -56,6 +56,21 @@ def reconcile_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest |
     return dg.RunRequest(run_key=context.scheduled_execution_time.astimezone(UTC).isoformat(), tags={CAUSE_TAG: "poll"})
 
 
+@dg.schedule(
+    name="full_read",
+    job_name="full_read",
+    cron_schedule="15 2 * * 0",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Sundays at 02:15 UTC: all of Gong's calls are listed, which alone finds the deleted ones.",
+)
+def full_read_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    if _is_unfinished(context, "full_read"):
+        return dg.SkipReason("The read before this one has not ended.")
+    return dg.RunRequest(
+        run_key=context.scheduled_execution_time.astimezone(UTC).isoformat(), tags={CAUSE_TAG: "schedule"}
+    )
+
+
 def ended_week(moment: datetime) -> str:
     """The partition of the last week that is over at `moment`."""
     return (week_of(moment) - timedelta(weeks=1)).isoformat()

@@ -22,7 +22,7 @@ def requests(
 
 
 def test_everything_that_runs_by_itself_is_switched_on_and_described(repository: dg.RepositoryDefinition) -> None:
-    for name in ("sync", "reconcile", "weekly_review"):
+    for name in ("sync", "reconcile", "full_read", "weekly_review"):
         schedule = repository.get_schedule_def(name)
         assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
         assert schedule.description
@@ -82,7 +82,7 @@ def test_the_sync_covers_the_look_back_up_to_the_running_week(
     assert (request.tags[RANGE_START], request.tags[RANGE_END]) == ("2026-10-26", "2026-11-09")
 
 
-@pytest.mark.parametrize("name", ["sync", "reconcile"])
+@pytest.mark.parametrize("name", ["sync", "reconcile", "full_read"])
 def test_a_schedule_does_not_pile_up_on_a_run_that_has_not_ended(
     repository: dg.RepositoryDefinition, instance: dg.DagsterInstance, name: str
 ) -> None:
