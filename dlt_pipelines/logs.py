@@ -22,6 +22,8 @@ PACKAGES = ("dagster_project", "dlt_pipelines", "knowledge", "streamlit_app")
 SECRET_NAME = re.compile(r"_(KEY|SECRET|TOKEN|PASSWORD)S?$|^(SMTP_URL|SLACK_WEBHOOK_URL)$")
 # shorter values are words that also stand for something else
 SHORTEST_SECRET = 8
+# the parts of a plain line; everything else that is bound is an id
+WRITTEN_OUT = frozenset({"at", "level", "logger", "event", "exception"})
 PASSWORD_IN_URL = re.compile(r"(?<=://)([^\s:/@]*):[^\s/@]+@")
 
 
@@ -66,7 +68,8 @@ def write_logs(settings: LogSettings) -> None:
 
 
 def _plain(_: Any, __: str, line: Mapping[str, Any]) -> str:
-    text = f"{line['at']} {line['level'].upper()} {line['logger']}: {line['event']}"
+    ids = "".join(f" {name}={value}" for name, value in sorted(line.items()) if name not in WRITTEN_OUT)
+    text = f"{line['at']} {line['level'].upper()} {line['logger']}: {line['event']}{ids}"
     return f"{text}\n{line['exception']}" if "exception" in line else text
 
 

@@ -151,6 +151,25 @@ except ValueError:
     assert bool(lines_of(done.stderr)) is (log_format == "json")
 
 
+def test_a_plain_line_shows_the_ids_of_the_work_at_hand() -> None:
+    script = """
+import logging
+from structlog.contextvars import bound_contextvars
+from dlt_pipelines.logs import LogSettings, write_logs
+write_logs(LogSettings())
+with bound_contextvars(run_id="r1", call_id="c1"):
+    logging.getLogger("dlt_pipelines.somewhere").info("done")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "CALL_COACH_LOG_FORMAT": "text"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.endswith(" INFO dlt_pipelines.somewhere: done call_id=c1 run_id=r1\n")
+
+
 def test_both_packages_that_may_not_import_each_other_write_the_same_lines() -> None:
     loader, desk = ((ROOT / name / "logs.py").read_text() for name in ("dlt_pipelines", "streamlit_app"))
     assert loader == desk
