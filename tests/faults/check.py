@@ -1,19 +1,23 @@
-"""Judge a history of the fault suite; knows nothing of how it came about. Prints a table as Markdown."""
+"""Judge histories of the fault suite; knows nothing of how they came about. Prints tables as Markdown."""
 
 import json
+import string
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from rows import ROWS
+from rows import GROUPS, ROWS, Row
 
 Event = dict[str, Any]
 # how the driver notes a command that ended with a trace
 UNHANDLED = 70
+LETTERS = [*string.ascii_uppercase, *(f"A{letter}" for letter in string.ascii_uppercase)]
+# requests a second, for all of a company's programs together
+GONG_LIMIT = 3
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Verdict:
 
 def judge(path: Path) -> list[Verdict]:
     """A verdict for every scenario that the newest part of the history holds."""
-    events = _newest([json.loads(line) for line in path.read_text().splitlines()])
+    events = _newest(path)
     reference = next((event for event in events if event["scenario"] == "baseline" and "marts" in event), None)
     verdicts = [
         Verdict(event["scenario"], "the driver itself works", False, event["error"])
@@ -63,25 +67,52 @@ def judge(path: Path) -> list[Verdict]:
     return verdicts
 
 
-def rows(path: Path, verdicts: list[Verdict]) -> str:
-    """The promised faults one by one, each with what showed it in this history; empty where its tests were not run."""
-    events = _newest([json.loads(line) for line in path.read_text().splitlines()])
+def rows(paths: Sequence[Path], verdicts: Sequence[Verdict]) -> str:
+    """The promised faults one by one, each with what showed it; empty where the rows' tests were not run."""
+    events = [event for path in paths for event in _newest(path)]
     tested = {event["number"]: event for event in events if event["scenario"] == "rows"}
     if not tested:
         return ""
-    holds = {verdict.scenario: "holds" if verdict.holds else "DOES NOT HOLD" for verdict in verdicts}
-    lines = ["| # | fault | shown by |", "|---|---|---|"]
-    for row in ROWS:
-        shown = [f"{name}: {holds.get(name, 'not run')}" for name in row.scenarios]
-        if row.tests:
-            event = tested[row.number]
-            counts = ", ".join(f"{event[name]} {name}" for name in ("passed", "failed", "skipped") if event.get(name))
-            shown.append(f"tests: {counts or 'none'}" + "".join(f", not found: {name}" for name in event["unmatched"]))
-        lines.append(f"| {row.number} | {row.fault} | {'; '.join(shown)} |")
+    lines = ["| # | fault | injected | must hold | holds | measured |", "|---|---|---|---|---|---|"]
+    lines += [_row_line(row, verdicts, tested[row.number]) for row in ROWS]
     return "\n".join(lines) + "\n"
 
 
-def _newest(events: list[Event]) -> list[Event]:
+def _row_line(row: Row, verdicts: Sequence[Verdict], tested: Event) -> str:
+    shown, holds = _shown_by(row.scenarios, verdicts)
+    is_missing = tested["unmatched"] or (row.tests and not tested.get("passed"))
+    if tested.get("failed") or is_missing:
+        holds = "NO"
+    measured = [*shown, *tested["figures"]]
+    if row.tests:
+        counts = ", ".join(f"{tested[name]} {name}" for name in ("passed", "failed", "skipped") if tested.get(name))
+        measured.append(f"tests: {counts or 'none'}" + "".join(f", not found: {name}" for name in tested["unmatched"]))
+    return f"| {row.number} | {row.fault} | {row.injected} | {row.must_hold} | {holds} | {'; '.join(measured)} |"
+
+
+def core(verdicts: Sequence[Verdict]) -> str:
+    """The seven groups at the heart of it, and the lines of the table above that show each."""
+    lines = ["| fault | must hold | holds | shown by |", "|---|---|---|---|"]
+    for group in GROUPS:
+        shown, holds = _shown_by(group.scenarios, verdicts)
+        lines.append(f"| {group.fault} | {group.must_hold} | {holds} | {'; '.join(shown)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _shown_by(scenarios: Sequence[str], verdicts: Sequence[Verdict]) -> tuple[list[str], str]:
+    """The letters of these scenarios' verdicts, and whether all held: "yes", "NO" or "not run"."""
+    mine = [(letter, v) for letter, v in zip(LETTERS, verdicts, strict=False) if v.scenario in scenarios]
+    not_run = [name for name in scenarios if name not in {verdict.scenario for _, verdict in mine}]
+    letters = ", ".join(letter for letter, _ in mine)
+    shown = [*([f"{letters} above"] if letters else []), *(f"{name}: not run" for name in not_run)]
+    if not all(verdict.holds for _, verdict in mine):
+        return shown, "NO"
+    return shown, "not run" if not_run else "yes"
+
+
+def _newest(path: Path) -> list[Event]:
+    """What happened since the stage was last set."""
+    events = [json.loads(line) for line in path.read_text().splitlines()]
     starts = [index for index, event in enumerate(events) if event["scenario"] == "stage"]
     return events[starts[-1] :] if starts else events
 
@@ -198,13 +229,21 @@ def _gong_storms(events: list[Event], reference: Event) -> Verdict:
     same = sum(not _different(event, reference) for event in seen)
     # a storm that ended a run early must have said so
     unsaid = sum(3 in event["codes"] and not event["said"] for event in seen)
-    crashes = sum(code not in (0, 1, 3) for event in seen for code in event["codes"])
-    runs = "; ".join(f"{event['kind']}: exit codes {event['codes']}" for event in seen)
+    crashes = sum(code not in (0, 3) for event in seen for code in event["codes"])
+    calm = sum(event["served"] > 0 and not event["struck"] for event in seen)
+    uncounted = sum(max(0, event["served"] - event["counted"]) for event in seen)
+    fastest = max(event["most_in_a_second"] for event in seen)
+    runs = "; ".join(
+        f"{event['kind']}: {sum(event['struck'].values())} faults, exit codes {event['codes']}" for event in seen
+    )
+    is_kept = not (unsaid or crashes or calm or uncounted) and fastest <= GONG_LIMIT
     return Verdict(
-        "Gong: 429 for hours; 429, 500, cut and malformed answers, expired cursors, hangs",
-        "partial is said, the next run completes, equal marts",
-        bool(seen) and same == len(seen) and not any(event["code"] for event in seen) and not (unsaid or crashes),
-        f"{runs}; {sum(event['gong_requests'] for event in seen)} requests to Gong, {unsaid} partial runs unsaid; "
+        "Gong: 429 for hours; storms of 429 and 500; hangs; cut and malformed answers; expired and repeated cursors; "
+        "late and older calls; nobody there",
+        "partial is said, the next run completes, the quota is kept, equal marts",
+        bool(seen) and same == len(seen) and not any(event["code"] for event in seen) and is_kept,
+        f"{runs}; {unsaid} partial runs unsaid; {sum(event['served'] for event in seen)} requests to Gong, "
+        f"{fastest} within a second at most (allowed: {GONG_LIMIT}), {uncounted} not counted against the day's budget; "
         f"{same} of {len(seen)} with equal marts{_differences(seen, reference)}",
     )
 
@@ -299,7 +338,9 @@ def _hostile(events: list[Event], _: Event) -> Verdict:
         and ran.get("moved") == 0
         and ran.get("verdicts", 0) > 0
         and messages.get("n_live") == 0
+        and messages.get("with_attacks", 0) > 0
         and pages.get("bad") == 0
+        and pages.get("with_attacks", 0) > 0
     )
     return Verdict(
         "hostile transcripts: orders, markup, odd characters, every script, a turn of 10 MB",
@@ -308,7 +349,8 @@ def _hostile(events: list[Event], _: Event) -> Verdict:
         f"{ran.get('attacks')} hostile turns, exit code {ran.get('code')}, {ran.get('moved')} of {ran.get('verdicts')} "
         f"verdicts moved with a judge that obeys, {ran.get('turns_flagged')} turns flagged; {messages.get('html')} "
         f"HTML, {messages.get('eml')} mails and {messages.get('slack')} Slack messages with {messages.get('n_live')} "
-        f"live parts; {pages.get('pages', 'no')} pages in Chromium, {pages.get('bad', '?')} bad",
+        f"live parts, attacks shown as text in {messages.get('with_attacks')}; {pages.get('pages', 'no')} pages in "
+        f"Chromium, {pages.get('bad', '?')} bad, attacks shown as text on {pages.get('with_attacks')}",
     )
 
 
@@ -376,17 +418,24 @@ def _rebuilds(events: list[Event], _: Event) -> Verdict:
     )
 
 
-def markdown(verdicts: list[Verdict]) -> str:
-    """The verdicts as a table."""
-    lines = ["| fault | must hold | holds | figures |", "|---|---|---|---|"]
+def markdown(verdicts: Sequence[Verdict]) -> str:
+    """The verdicts as a table, each with a letter."""
+    lines = ["| | fault | must hold | holds | figures |", "|---|---|---|---|---|"]
     lines += [
-        f"| {verdict.fault} | {verdict.must_hold} | {'yes' if verdict.holds else 'NO'} | {verdict.figures} |"
-        for verdict in verdicts
+        f"| {letter} | {verdict.fault} | {verdict.must_hold} | {'yes' if verdict.holds else 'NO'} | {verdict.figures} |"
+        for letter, verdict in zip(LETTERS, verdicts, strict=False)
     ]
     return "\n".join(lines) + "\n"
 
 
+def report(paths: Sequence[Path]) -> tuple[str, bool]:
+    """All tables over one or several histories, and whether everything held."""
+    verdicts = [verdict for path in paths for verdict in judge(path)]
+    text = "\n".join(part for part in (markdown(verdicts), core(verdicts), rows(paths, verdicts)) if part)
+    return text, all(verdict.holds for verdict in verdicts)
+
+
 if __name__ == "__main__":
-    found = judge(Path(sys.argv[1]))
-    sys.stdout.write(f"{markdown(found)}\n{rows(Path(sys.argv[1]), found)}")
-    sys.exit(0 if all(verdict.holds for verdict in found) else 1)
+    printed, is_well = report([Path(name) for name in sys.argv[1:]])
+    sys.stdout.write(printed)
+    sys.exit(0 if is_well else 1)

@@ -175,7 +175,8 @@ class Markup(HTMLParser):
 def _look_at_messages(stage: Stage, url: str) -> None:
     """Every review of both weeks, as it would be sent."""
     live: list[str] = []
-    counts = {"html": 0, "slack": 0, "eml": 0}
+    # "with_attacks": the search for live parts means something only where the attacks got that far
+    counts = {"html": 0, "slack": 0, "eml": 0, "with_attacks": 0}
     home = Path(stage.environment(url)["CALL_COACH_HOME"])
     for week in (FIRST_WEEK, FIRST_WEEK + timedelta(days=7)):
         review = ("review", "--week", week.isoformat())
@@ -190,9 +191,11 @@ def _look_at_messages(stage: Stage, url: str) -> None:
         if path.suffix == ".html":
             counts["html"] += 1
             live += _live_markup(path.read_text())
+            counts["with_attacks"] += EVIL in path.read_text()
         elif path.name.endswith(".slack.json"):
             counts["slack"] += 1
             live += _live_mentions(json.loads(path.read_text()))
+            counts["with_attacks"] += EVIL in path.read_text()
         elif path.suffix == ".eml":
             counts["eml"] += 1
             mail = message_from_bytes(path.read_bytes(), policy=policy.default)
@@ -228,6 +231,7 @@ def _look_at_pages(stage: Stage, url: str) -> None:
     paths += [f"/call?call={call_id}{view}" for call_id in calls for view in ("", "&view=Transcript")]
     paths += [f"/rep?rep={rep_id}" for rep_id in reps]
     seen: dict[str, list[str]] = {"executed": [], "foreign": [], "errors": [], "dialogs": []}
+    with_attacks = 0
     with _dashboard(stage, url) as site, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page()
@@ -241,6 +245,7 @@ def _look_at_pages(stage: Stage, url: str) -> None:
                 timeout=120_000,
             )
             page.wait_for_timeout(300)
+            with_attacks += EVIL in page.inner_text("[data-testid=stMain]")
             if page.evaluate("() => window.pwned === 1 || document.querySelector('iframe[src*=evil]') !== null"):
                 seen["executed"].append(path)
             live = page.evaluate(
@@ -255,6 +260,7 @@ def _look_at_pages(stage: Stage, url: str) -> None:
         "hostile calls",
         "pages read",
         pages=len(paths),
+        with_attacks=with_attacks,
         **{k: v[:5] for k, v in seen.items()},
         bad=sum(map(len, seen.values())),
     )

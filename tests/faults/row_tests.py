@@ -31,12 +31,20 @@ def row_tests(stage: Stage, _: int) -> None:
         )
         cases = ElementTree.parse(report).getroot().iter("testcase") if report.exists() else iter(())
         outcomes = [
-            (f"{case.get('file', '').removeprefix('tests/')}::{case.get('name')}", _outcome(case)) for case in cases
+            (f"{case.get('file', '').removeprefix('tests/')}::{case.get('name')}", _outcome(case), _figures(case))
+            for case in cases
         ]
     for row in ROWS:
-        seen = Counter(outcome for name, outcome in outcomes if any(name.startswith(test) for test in row.tests))
-        unmatched = [test for test in row.tests if not any(name.startswith(test) for name, _ in outcomes)]
-        stage.history.add("rows", "tested", number=row.number, unmatched=unmatched, **seen)
+        mine = [outcome for outcome in outcomes if any(outcome[0].startswith(test) for test in row.tests)]
+        unmatched = [test for test in row.tests if not any(name.startswith(test) for name, _, _ in mine)]
+        figures = [figure for _, _, found in mine for figure in found]
+        ended = Counter(outcome for _, outcome, _ in mine)
+        stage.history.add("rows", "tested", number=row.number, unmatched=unmatched, figures=figures, **ended)
+
+
+def _figures(case: ElementTree.Element) -> list[str]:
+    """What a test measured and said with `record_property("figure", ...)`."""
+    return [item.get("value", "") for item in case.iter("property") if item.get("name") == "figure"]
 
 
 def _outcome(case: ElementTree.Element) -> str:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from check import judge, markdown, rows
+from check import report
 from registry import SCENARIOS
 from stage import stage_for
 
@@ -37,10 +37,9 @@ def main() -> int:
             except Exception as error:
                 # one broken scenario must not hide what the others found
                 stage.history.add(name, "driver failed", error=f"{type(error).__name__}: {error}")
-    history = options.folder / "history.jsonl"
-    verdicts = judge(history)
-    sys.stdout.write(f"{markdown(verdicts)}\n{rows(history, verdicts)}")
-    return 0 if all(verdict.holds for verdict in verdicts) else 1
+    text, is_well = report([options.folder / "history.jsonl"])
+    sys.stdout.write(text)
+    return 0 if is_well else 1
 
 
 if __name__ == "__main__":

@@ -6,11 +6,13 @@ It holds no copy of the tenant: what a test changes there is served by the next 
 import asyncio
 import base64
 import binascii
+import bisect
 import copy
 import hashlib
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -81,6 +83,7 @@ class Simulator:
     hang_s: float = 120.0
     retry_after_s: float = 1.0
     page_size: int = PAGE_SIZE
+    struck: Counter[Kind] = field(default_factory=Counter)
     cursor_life_s: float = CURSOR_LIFE_S
 
     def app(self) -> Starlette:
@@ -97,6 +100,7 @@ class Simulator:
                 self._route("/v2/library/folder-content", "GET", "api:library:read", self._folder_content),
                 self._route("/v2/stats/activity/scorecards", "POST", "api:stats:scorecards", self._answered),
                 self._route("/v2/stats/interaction", "POST", "api:stats:interaction", self._interaction_stats),
+                Route("/_control", self._control, methods=["POST"]),
             ]
         )
 
@@ -128,8 +132,29 @@ class Simulator:
 
         return Route(path, endpoint, methods=[method])
 
+    async def _control(self, request: Request) -> Response:
+        """Not Gong's: exchange the faults if `faults` is given, and tell what happened so far."""
+        wanted = _body(await request.body())
+        if "faults" in wanted:
+            self.faults[:] = [Fault(**fault) for fault in wanted["faults"]]
+        times = sorted(record.at for record in self.log)
+        return Response(
+            orjson.dumps(
+                {
+                    "requests": len(times),
+                    "most_in_a_second": max(
+                        (bisect.bisect_left(times, at + 1) - number for number, at in enumerate(times)), default=0
+                    ),
+                    "struck": dict(self.struck),
+                }
+            ),
+            media_type="application/json",
+        )
+
     def _strikes(self, kind: Kind) -> bool:
-        return any(fault.strikes_now() for fault in self.faults if fault.kind == kind)
+        is_struck = any(fault.strikes_now() for fault in self.faults if fault.kind == kind)
+        self.struck[kind] += is_struck
+        return is_struck
 
     def _refuse_at_times(self) -> None:
         if self._strikes("429"):

@@ -190,11 +190,12 @@ def test_a_killed_load_loses_nothing_and_doubles_nothing(
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_fifty_kills_lose_nothing_and_double_nothing(
-    database_url: str, gong_url: str, tenant: Tenant, rows: Rows
+    database_url: str, gong_url: str, tenant: Tenant, rows: Rows, record_property: Callable[[str, object], None]
 ) -> None:
     n_cut = kill_at_random(database_url, gong_url, tenant, kills=50, seed=7)
     assert n_cut >= 20
     assert_complete(rows, tenant)
+    record_property("figure", f"50 kills of loads, {n_cut} in mid-load, 0 rows lost, 0 doubled")
 
 
 def test_two_loads_at_once_take_turns(database_url: str, gong_url: str, tenant: Tenant, rows: Rows) -> None:

@@ -48,6 +48,15 @@ def http(gong_url: str) -> Iterator[httpx.Client]:
         yield http
 
 
+def test_faults_can_be_exchanged_while_it_serves_and_are_counted(http: httpx.Client) -> None:
+    switched = http.post("/_control", json={"faults": [{"kind": "500", "strikes": 2, "every": 1}]}).json()
+    assert switched == {"requests": 0, "most_in_a_second": 0, "struck": {}}
+    assert [http.get("/v2/users").status_code for _ in range(3)] == [500, 500, 200]
+    told = http.post("/_control", json={}).json()
+    assert (told["requests"], told["struck"]["500"]) == (3, 2)
+    assert told["most_in_a_second"] >= 1
+
+
 def assert_gong_call(item: dict[str, Any]) -> None:
     for name, kind in META.items():
         assert isinstance(item["metaData"][name], kind), name

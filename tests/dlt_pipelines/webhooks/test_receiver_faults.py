@@ -86,6 +86,7 @@ def test_no_acknowledged_event_is_lost_when_receiver_and_postgres_are_killed_und
     start_receiver: Callable[..., Any],
     event: Callable[..., bytes],
     signed: Callable[..., Any],
+    record_property: Callable[[str, object], None],
 ) -> None:
     rng = random.Random(7)
     environment = {**receiver_environment, "DATABASE_URL": own_server}
@@ -128,6 +129,8 @@ def test_no_acknowledged_event_is_lost_when_receiver_and_postgres_are_killed_und
     assert senders.acknowledged - set(rows) == set(), f"acknowledged and lost, after {dict(killed)}"
     assert len(rows) == len(set(rows)), "an event is stored twice"
     assert set(senders.statuses) <= {0, 200, 202, 503}, senders.statuses
+    killed_text = ", ".join(f"{name} {times} times" for name, times in killed.items())
+    record_property("figure", f"killed: {killed_text}; {len(senders.acknowledged):,} acknowledged, 0 lost, 0 doubled")
 
 
 def test_ten_thousand_forgeries_of_every_scheme_are_refused(
@@ -137,6 +140,7 @@ def test_ten_thousand_forgeries_of_every_scheme_are_refused(
     signed: Callable[..., Any],
     signing_keys: tuple[Any, ...],
     strange_key: Any,
+    record_property: Callable[[str, object], None],
 ) -> None:
     body = event("forged")
     rng = random.Random(11)
@@ -185,3 +189,4 @@ def test_ten_thousand_forgeries_of_every_scheme_are_refused(
             statuses[answer.status_code] += 1
     assert inbox.execute("select count(*) from ops.webhook_inbox").fetchone() == (0,)
     assert dict(statuses) == {401: 10_000}
+    record_property("figure", "10,000 forgeries of three schemes, 10,000 times 401, 0 rows")

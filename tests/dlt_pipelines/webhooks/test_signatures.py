@@ -73,7 +73,10 @@ def test_non_ascii_bodies_and_secrets_are_signed_as_bytes() -> None:
 
 
 def test_every_configured_key_of_every_scheme_is_accepted(
-    verifier: Verifier, signing_keys: tuple[Any, ...], signed: Callable[..., dict[str, str]]
+    verifier: Verifier,
+    signing_keys: tuple[Any, ...],
+    signed: Callable[..., dict[str, str]],
+    record_property: Callable[[str, object], None],
 ) -> None:
     for key in signing_keys:
         for token in (key.token(BODY), f"Bearer {key.token(BODY)}"):
@@ -83,6 +86,7 @@ def test_every_configured_key_of_every_scheme_is_accepted(
         assert verifier.verify(delivery(x_gong_signature=signature), endpoint="gong").scheme == "hmac"
     for secret in ("first-secret-in-the-address", "second-secret-in-the-address"):
         assert verifier.verify(delivery(url_secret=secret), endpoint="gong").scheme == "url_secret"
+    record_property("figure", "two keys at once of each of three schemes, 0 valid deliveries refused")
 
 
 def test_a_repetition_has_the_same_key_and_another_body_another(
@@ -208,9 +212,16 @@ def _forged_tokens(key: Any, strange: Any) -> dict[str, str]:
     }
 
 
-def test_no_forged_token_is_accepted(verifier: Verifier, signing_keys: tuple[Any, ...], strange_key: Any) -> None:
-    for what, token in _forged_tokens(signing_keys[0], strange_key).items():
+def test_no_forged_token_is_accepted(
+    verifier: Verifier,
+    signing_keys: tuple[Any, ...],
+    strange_key: Any,
+    record_property: Callable[[str, object], None],
+) -> None:
+    forged = _forged_tokens(signing_keys[0], strange_key)
+    for what, token in forged.items():
         assert refusal(verifier, delivery(authorization=token)), what
+    record_property("figure", f"{len(forged)} ways to forge a token, 0 accepted")
 
 
 def test_no_forged_hmac_is_accepted(verifier: Verifier, signed: Callable[..., dict[str, str]]) -> None:
