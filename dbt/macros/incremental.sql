@@ -54,12 +54,15 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# dbt cannot say `where` in `indexes`. The oid in the name keeps a full refresh from colliding. #}
-{% macro index_first_rows(first_row) %}
+{#
+    dbt makes `indexes` with a new table only, and cannot say `where` in them: this also reaches a table
+    that an earlier release made. The oid in the name keeps a full refresh from colliding.
+#}
+{% macro index_hashes(first_row=none) %}
     {% if execute %}
     {% set found = run_query("select cast(cast('" ~ this ~ "' as regclass) as oid)") %}
     create index if not exists {{ this.identifier }}_held_{{ found.columns[0].values()[0] }}
-    on {{ this }} (source_hash) where {{ first_row }}
+    on {{ this }} (source_hash){% if first_row %} where {{ first_row }}{% endif %}
     {% endif %}
 {% endmacro %}
 

@@ -9,6 +9,14 @@ from streamlit_app.queries.viewer import Viewer
 
 CostGrouping = Literal["day", "week", "model", "dimension", "total"]
 
+_GROUPS: dict[CostGrouping, str] = {
+    "day": "{rows}.day",
+    "week": "date_trunc('week', {rows}.day)::date",
+    "model": "{rows}.model",
+    "dimension": "{rows}.dimension",
+    "total": "'all requests'::text",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
@@ -33,32 +41,78 @@ class Cost:
     cache_hit_rate: float | None
 
 
+# Who sees everyone reads days that are summed already; distinct calls cannot be summed and come from an index alone.
 _COSTS = """
-requests as not materialized (
+days as (
     select
-        fct_llm_requests.*,
-        case %(group_by)s::text
-            when 'day' then fct_llm_requests.day::text
-            when 'week' then date_trunc('week', fct_llm_requests.day)::date::text
-            when 'model' then fct_llm_requests.model
-            when 'dimension' then fct_llm_requests.dimension
-            else 'all requests'
-        end as group_name
+        mart_llm_costs.day,
+        mart_llm_costs.model,
+        mart_llm_costs.dimension,
+        mart_llm_costs.is_sandbox,
+        mart_llm_costs.requests,
+        mart_llm_costs.failed_requests,
+        mart_llm_costs.cache_hits,
+        mart_llm_costs.input_tokens,
+        mart_llm_costs.cache_read_tokens,
+        mart_llm_costs.cache_write_tokens,
+        mart_llm_costs.output_tokens,
+        mart_llm_costs.cost_usd,
+        mart_llm_costs.saved_usd,
+        mart_llm_costs.uncached_usd
+    from marts.mart_llm_costs
+    where %(sees_everyone)s and mart_llm_costs.day between %(since)s and %(until)s
+    union all
+    select
+        fct_llm_requests.day,
+        fct_llm_requests.model,
+        fct_llm_requests.dimension,
+        fct_llm_requests.is_sandbox,
+        (not fct_llm_requests.is_cache_hit)::integer as requests,
+        fct_llm_requests.is_failed::integer as failed_requests,
+        fct_llm_requests.is_cache_hit::integer as cache_hits,
+        fct_llm_requests.input_tokens,
+        fct_llm_requests.cache_read_tokens,
+        fct_llm_requests.cache_write_tokens,
+        fct_llm_requests.output_tokens,
+        fct_llm_requests.cost_usd,
+        fct_llm_requests.saved_usd,
+        fct_llm_requests.uncached_usd
     from marts.fct_llm_requests
     where
-        (%(sees_everyone)s or fct_llm_requests.rep_id in (select visible_reps.rep_id from visible_reps))
+        not %(sees_everyone)s
+        and fct_llm_requests.rep_id in (select visible_reps.rep_id from visible_reps)
         and fct_llm_requests.day between %(since)s and %(until)s
 ),
 
--- counting distinct calls beside the sums would sort all requests
+summed as (
+    select
+        {days_group} as group_name,
+        days.is_sandbox,
+        sum(days.requests)::bigint as n_requests,
+        sum(days.failed_requests)::bigint as n_failed,
+        sum(days.cache_hits)::bigint as n_cached_answers,
+        sum(days.input_tokens)::bigint as input_tokens,
+        sum(days.cache_read_tokens)::bigint as cache_read_tokens,
+        sum(days.cache_write_tokens)::bigint as cache_write_tokens,
+        sum(days.output_tokens)::bigint as output_tokens,
+        sum(days.cost_usd)::numeric as cost_usd,
+        sum(days.saved_usd)::numeric as saved_usd,
+        sum(days.uncached_usd)::numeric as uncached_usd
+    from days
+    group by 1, 2
+),
+
 scored_calls as (
     select
-        requests.group_name,
-        requests.is_sandbox,
-        requests.call_id
-    from requests
-    where not requests.is_failed
-    group by requests.group_name, requests.is_sandbox, requests.call_id
+        {requests_group} as group_name,
+        fct_llm_requests.is_sandbox,
+        fct_llm_requests.call_id
+    from marts.fct_llm_requests
+    where
+        not fct_llm_requests.is_failed
+        and (%(sees_everyone)s or fct_llm_requests.rep_id in (select visible_reps.rep_id from visible_reps))
+        and fct_llm_requests.day between %(since)s and %(until)s
+    group by 1, 2, 3
 ),
 
 scored as (
@@ -68,29 +122,11 @@ scored as (
         count(scored_calls.call_id) as n_calls
     from scored_calls
     group by scored_calls.group_name, scored_calls.is_sandbox
-),
-
-summed as (
-    select
-        requests.group_name,
-        requests.is_sandbox,
-        count(*) filter (where not requests.is_cache_hit) as n_requests,
-        count(*) filter (where requests.is_failed) as n_failed,
-        count(*) filter (where requests.is_cache_hit) as n_cached_answers,
-        sum(requests.input_tokens)::bigint as input_tokens,
-        sum(requests.cache_read_tokens)::bigint as cache_read_tokens,
-        sum(requests.cache_write_tokens)::bigint as cache_write_tokens,
-        sum(requests.output_tokens)::bigint as output_tokens,
-        sum(requests.cost_usd)::numeric as cost_usd,
-        sum(requests.saved_usd)::numeric as saved_usd,
-        sum(requests.uncached_usd)::numeric as uncached_usd
-    from requests
-    group by requests.group_name, requests.is_sandbox
 )
 
 select
     %(group_by)s::text as grouped_by,
-    summed.group_name as "group",
+    summed.group_name::text as "group",
     summed.is_sandbox,
     summed.n_requests,
     summed.n_failed,
@@ -131,10 +167,11 @@ def costs(
     with_total: bool = False,
 ) -> Rows[Cost]:
     """Sandbox requests and paid ones are never summed together."""
+    group = _GROUPS[group_by]
     return database.rows(
         viewer,
         Cost,
-        _COSTS,
+        _COSTS.format(days_group=group.format(rows="days"), requests_group=group.format(rows="fct_llm_requests")),
         {"group_by": group_by, "since": since, "until": until},
         limit=limit,
         offset=offset,

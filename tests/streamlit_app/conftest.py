@@ -478,54 +478,56 @@ def _add_boards(add: Any, scores: Any, rubrics: Any) -> None:
             )
 
 
+SUMMED = (
+    *("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens"),
+    *("cost_usd", "saved_usd", "uncached_usd"),
+)
+
+
 def _add_money(add: Any, rubrics: Any) -> None:
-    for days_ago in range(30):
-        for dimension in [*(rubric.dimension for rubric in rubrics), "call_brief"]:
-            add(
-                "mart_llm_costs",
-                day=TODAY - timedelta(days=days_ago),
-                model="sandbox",
-                dimension=dimension,
-                is_sandbox=True,
-                requests=12,
-                failed_requests=1 if days_ago == 4 else 0,
-                cache_hits=3,
-                input_tokens=30_000,
-                cache_read_tokens=90_000,
-                cache_write_tokens=12_000,
-                output_tokens=9_000,
-                cost_usd=0.31,
-                saved_usd=0.08,
-                calls_scored=12,
-            )
+    days: dict[tuple[Any, str], list[dict[str, Any]]] = {}
     for nth in range(240):
         started_at = datetime.now(UTC) - timedelta(hours=3 * nth)
         is_cache_hit = nth % 6 == 5
+        request = {
+            "request_id": f"request-{nth}",
+            "call_id": f"call-{SELLERS[nth % 6]}-{nth % WEEKS:02d}-0",
+            "rep_id": SELLERS[nth % 6],
+            "dimension": (*(rubric.dimension for rubric in rubrics), "call_brief")[nth % 5],
+            "requested_model": "sandbox",
+            "model": "sandbox",
+            "is_sandbox": True,
+            "kind": "cache" if is_cache_hit else "live",
+            "started_at": started_at,
+            "day": started_at.date(),
+            "status": "ok" if nth % 13 else "error",
+            "is_failed": nth % 13 == 0,
+            "error_kind": None if nth % 13 else "overloaded",
+            "is_cache_hit": is_cache_hit,
+            "input_tokens": 0 if is_cache_hit else 2_500,
+            "cache_read_tokens": 0 if is_cache_hit else 7_500,
+            "cache_write_tokens": 0 if is_cache_hit else 1_000,
+            "output_tokens": 0 if is_cache_hit else 700,
+            "cost_usd": 0 if is_cache_hit else 0.02,
+            "saved_usd": 0.02 if is_cache_hit else 0,
+            "uncached_usd": 0 if is_cache_hit else 0.05,
+            "rubric_only_usd": 0 if is_cache_hit else 0.04,
+            "latency_ms": 1_200,
+        }
+        add("fct_llm_requests", **request)
+        days.setdefault((request["day"], request["dimension"]), []).append(request)
+    for (day, dimension), requests in days.items():
         add(
-            "fct_llm_requests",
-            request_id=f"request-{nth}",
-            call_id=f"call-{SELLERS[nth % 6]}-{nth % WEEKS:02d}-0",
-            rep_id=SELLERS[nth % 6],
-            dimension=(*(rubric.dimension for rubric in rubrics), "call_brief")[nth % 5],
-            requested_model="sandbox",
+            "mart_llm_costs",
+            day=day,
             model="sandbox",
+            dimension=dimension,
             is_sandbox=True,
-            kind="cache" if is_cache_hit else "live",
-            started_at=started_at,
-            day=started_at.date(),
-            status="ok" if nth % 13 else "error",
-            is_failed=nth % 13 == 0,
-            error_kind=None if nth % 13 else "overloaded",
-            is_cache_hit=is_cache_hit,
-            input_tokens=0 if is_cache_hit else 2_500,
-            cache_read_tokens=0 if is_cache_hit else 7_500,
-            cache_write_tokens=0 if is_cache_hit else 1_000,
-            output_tokens=0 if is_cache_hit else 700,
-            cost_usd=0 if is_cache_hit else 0.02,
-            saved_usd=0.02 if is_cache_hit else 0,
-            uncached_usd=0 if is_cache_hit else 0.05,
-            rubric_only_usd=0 if is_cache_hit else 0.04,
-            latency_ms=1_200,
+            requests=sum(not request["is_cache_hit"] for request in requests),
+            failed_requests=sum(request["is_failed"] for request in requests),
+            cache_hits=sum(request["is_cache_hit"] for request in requests),
+            calls_scored=len({request["call_id"] for request in requests if not request["is_failed"]}),
+            **{name: sum(request[name] for request in requests) for name in SUMMED},
         )
 
 

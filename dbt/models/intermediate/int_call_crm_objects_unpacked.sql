@@ -5,12 +5,12 @@
         on_schema_change='append_new_columns',
         indexes=[
             {'columns': ['call_id', 'kind', 'rank_in_call'], 'unique': True},
-            {'columns': ['source_hash']},
         ],
         pre_hook="{{ delete_replaced_rows(
             parent=ref('int_calls_fingerprinted'),
             key=['call_id'],
         ) }}",
+        post_hook="{{ index_hashes() }}",
     )
 }}
 

@@ -1,4 +1,9 @@
-{{ config(indexes=[{'columns': ['source_hash'], 'unique': True}]) }}
+{{
+    config(
+        indexes=[{'columns': ['source_hash'], 'unique': True}],
+        pre_hook="{{ set_local_memory(64) }}",
+    )
+}}
 -- Which answer stands for a call, a rep and a dimension, and as a hash what its rows are made of.
 with
 

@@ -5,12 +5,12 @@
         on_schema_change='append_new_columns',
         indexes=[
             {'columns': ['call_id', 'party_id'], 'unique': True},
-            {'columns': ['source_hash']},
         ],
         pre_hook="{{ delete_replaced_rows(
             parent=ref('int_calls_fingerprinted'),
             key=['call_id'],
         ) }}",
+        post_hook="{{ index_hashes() }}",
     )
 }}
 -- Gong's own numbers, beside ours and never mixed with them.

@@ -9,7 +9,7 @@
             key=['week_start'],
             first_row='line_number = 1',
         ) }}",
-        post_hook="{{ index_first_rows('line_number = 1') }}",
+        post_hook="{{ index_hashes('line_number = 1') }}",
     )
 }}
 -- No gaps: a week without calls is a row of its line, until twelve weeks have passed without one.

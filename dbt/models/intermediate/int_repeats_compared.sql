@@ -2,7 +2,8 @@
 -- The same question about the same transcript, answered more than once: how far the answers differ.
 with
 
-results as (
+-- Read twice, and kept in between would be written to disk with every answer.
+results as not materialized (
     select * from {{ ref('stg_analysis__results') }}
     where dimension <> 'call_brief'
 ),

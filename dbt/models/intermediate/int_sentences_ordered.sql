@@ -12,7 +12,7 @@
                 first_row='sentence_number = 1',
             ) }}",
         ],
-        post_hook="{{ index_first_rows('sentence_number = 1') }}",
+        post_hook="{{ index_hashes('sentence_number = 1') }}",
     )
 }}
 -- Everything is ordered inside one call at a time: a sort over all sentences would go to disk.

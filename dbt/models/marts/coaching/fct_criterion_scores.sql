@@ -12,7 +12,7 @@
             key=['call_id', 'rep_id', 'dimension', 'rubric_version'],
             first_row='criterion_number = 1',
         ) }}",
-        post_hook="{{ index_first_rows('criterion_number = 1') }}",
+        post_hook="{{ index_hashes('criterion_number = 1') }}",
     )
 }}
 

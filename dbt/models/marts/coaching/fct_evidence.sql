@@ -18,7 +18,7 @@
                 first_row='evidence_number = 1',
             ) }}",
         ],
-        post_hook="{{ index_first_rows('evidence_number = 1') }}",
+        post_hook="{{ index_hashes('evidence_number = 1') }}",
     )
 }}
 

@@ -8,7 +8,7 @@
             key=['call_id', 'rep_id', 'dimension', 'rubric_version'],
             first_row='finding_number = 1',
         ) }}",
-        post_hook="{{ index_first_rows('finding_number = 1') }}",
+        post_hook="{{ index_hashes('finding_number = 1') }}",
     )
 }}
 

@@ -9,7 +9,7 @@
             key=['call_id', 'rep_id', 'dimension', 'rubric_version'],
             first_row='statement_number = 1',
         ) }}",
-        post_hook="{{ index_first_rows('statement_number = 1') }}",
+        post_hook="{{ index_hashes('statement_number = 1') }}",
     )
 }}
 

@@ -12,7 +12,7 @@
                 first_row='line_number = 1',
             ) }}",
         ],
-        post_hook="{{ index_first_rows('line_number = 1') }}",
+        post_hook="{{ index_hashes('line_number = 1') }}",
     )
 }}
 {% set x = 'extract(epoch from scores.started_at - weeks.week_start) / 604800.0' %}

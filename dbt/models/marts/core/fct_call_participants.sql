@@ -3,13 +3,11 @@
         materialized='incremental',
         incremental_strategy='append',
         on_schema_change='append_new_columns',
-        indexes=[
-            {'columns': ['source_hash']},
-        ],
         pre_hook="{{ delete_replaced_rows(
             parent=ref('int_participants_fingerprinted'),
             key=['call_id'],
         ) }}",
+        post_hook="{{ index_hashes() }}",
     )
 }}
 

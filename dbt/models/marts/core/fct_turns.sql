@@ -12,7 +12,7 @@
                 first_row='turn_id = 1',
             ) }}",
         ],
-        post_hook="{{ index_first_rows('turn_id = 1') }}",
+        post_hook="{{ index_hashes('turn_id = 1') }}",
     )
 }}
 

@@ -4,7 +4,7 @@
         incremental_strategy='append',
         on_schema_change='append_new_columns',
         indexes=[
-            {'columns': ['day']},
+            {'columns': ['day', 'is_failed', 'dimension', 'model', 'is_sandbox', 'call_id', 'rep_id']},
             {'columns': ['call_id']},
             {'columns': ['rep_id', 'started_at']},
         ],
@@ -13,7 +13,7 @@
             key=['day'],
             first_row='request_number = 1',
         ) }}",
-        post_hook="{{ index_first_rows('request_number = 1') }}",
+        post_hook="{{ index_hashes('request_number = 1') }}",
     )
 }}
 

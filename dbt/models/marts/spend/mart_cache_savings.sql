@@ -1,7 +1,28 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='append_new_columns',
+        pre_hook="{{ delete_replaced_rows(
+            parent=ref('int_request_days_fingerprinted'),
+            key=['day'],
+        ) }}",
+        post_hook="{{ index_hashes() }}",
+    )
+}}
+
 with
 
+days as (
+    select fingerprint.*
+    from {{ ref('int_request_days_fingerprinted') }} as fingerprint
+    where true {{ where_not_held('fingerprint') }}
+),
+
 requests as (
-    select * from {{ ref('fct_llm_requests') }}
+    select requests.*
+    from {{ ref('fct_llm_requests') }} as requests
+    inner join days on requests.day = days.day
 ),
 
 summed as (
@@ -10,6 +31,7 @@ summed as (
         model,
         dimension,
         is_sandbox,
+        source_hash,
         cast(count(*) filter (where is_cache_hit) as integer) as n_answers_served,
         cast(count(*) filter (where not is_cache_hit and not is_failed) as integer)
             as n_answers_made,
@@ -23,7 +45,7 @@ summed as (
         sum(saved_usd) as saved_by_result_cache_usd
     from requests
     where kind <> 'count'
-    group by day, model, dimension, is_sandbox
+    group by day, model, dimension, is_sandbox, source_hash
 )
 
 select
@@ -40,6 +62,7 @@ select
     rubric_only_usd,
     saved_by_prompt_cache_usd,
     saved_by_result_cache_usd,
+    source_hash,
     round(n_answers_served / nullif(cast(n_answers_served + n_answers_made as numeric), 0), 4)
         as result_hit_rate,
     round(cache_read_tokens / nullif(cast(prompt_tokens as numeric), 0), 4) as prompt_hit_rate,
