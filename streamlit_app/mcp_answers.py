@@ -24,6 +24,8 @@ AnswerT = TypeVar("AnswerT", bound="Answer[Any]")
 MAX_CHARACTERS = 30_000
 MAX_TEXT = 4_000
 NOTE_ROOM = 300
+# behind it every page costs a sort of all that comes before, and nobody reads that far
+MAX_OFFSET = 10_000
 # enough to see what was asked; the whole turn is on the call's page
 CONTEXT_CHARACTERS = 300
 
@@ -189,6 +191,8 @@ def read_cursor(cursor: str | None, question: Mapping[str, Any]) -> int:
             "This cursor belongs to a question with other arguments. Repeat the arguments it came from, "
             "or leave `cursor` out to start again."
         )
+    if offset > MAX_OFFSET:
+        raise BadCursorError(f"Answers end after {MAX_OFFSET:,} rows. Narrow the question to see others.")
     return offset
 
 
@@ -234,5 +238,8 @@ def fitted(
             + ("; ask on with next_cursor." if question is not None else "; narrow the question for the rest.")
         )
     if question is not None and answer.truncated and answer.rows:
-        answer.next_cursor = write_cursor(offset + len(answer.rows), question)
+        if offset + len(answer.rows) > MAX_OFFSET:
+            answer.notes.append(f"Answers end after {MAX_OFFSET:,} rows. Narrow the question to see others.")
+        else:
+            answer.next_cursor = write_cursor(offset + len(answer.rows), question)
     return answer

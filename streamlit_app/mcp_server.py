@@ -44,6 +44,8 @@ INSTRUCTIONS = (
 REQUESTS_PER_SECOND = 200.0
 BURST = 1_000
 LOOPBACK = "127.0.0.1"
+# characters of a wrong name or value that are compared and repeated
+SHOWN = 80
 
 
 class TeachingErrors(Middleware):
@@ -63,12 +65,12 @@ def _what_is_wrong(error: Exception, tool: str) -> str:
         return f"The arguments of {tool} do not fit its schema: {error}"
     lines = []
     for detail in found.errors(include_url=False)[:5]:
-        field = ".".join(str(part) for part in detail["loc"]) or "arguments"
+        field = ".".join(str(part)[:SHOWN] for part in detail["loc"][:5]) or "arguments"
         line = f"{field}: {detail['msg'].rstrip('.')}."
         expected = (detail.get("ctx") or {}).get("expected")
         if expected and isinstance(detail["input"], str):
             allowed = [part.strip(" '\"") for part in str(expected).replace(" or ", ", ").split(",")]
-            nearest = difflib.get_close_matches(detail["input"], allowed, n=1)
+            nearest = difflib.get_close_matches(detail["input"][:SHOWN], allowed, n=1)
             line += f" Did you mean '{nearest[0]}'?" if nearest else ""
         lines.append(line)
     return f"{tool} was not called. " + " ".join(lines) + " Correct the arguments and call it again."

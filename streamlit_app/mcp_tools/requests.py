@@ -16,6 +16,7 @@ from streamlit_app.queries.marks import (
     request_call_analysis,
     request_week_analysis,
 )
+from streamlit_app.queries.periods import known_day
 
 
 class RequestState(BaseModel):
@@ -47,7 +48,7 @@ class RequestTools(DeskTools):
         self,
         week_start: Annotated[date | None, Field(description="Any day of a week; the whole week is analysed.")] = None,
         call_ids: Annotated[list[CallId] | None, Field(max_length=50, description="Up to 50 calls.")] = None,
-        dimensions: list[Dimension] | None = None,
+        dimensions: Annotated[list[Dimension] | None, Field(max_length=4)] = None,
         force: Annotated[bool, Field(description="Analyse again although scores stand; costs money.")] = False,
     ) -> Answer[RequestState]:
         viewer = self.identity.viewer()
@@ -55,7 +56,7 @@ class RequestTools(DeskTools):
             raise ValueError("Give either week_start or call_ids, not both and not neither.")
         state = self.recent.of(viewer)
         if week_start is not None:
-            monday = week_start - timedelta(days=week_start.weekday())
+            monday = known_day(week_start) - timedelta(days=week_start.weekday())
             asked = [
                 request_week_analysis(self.database, viewer, monday, dimensions=dimensions, is_forced=force, via="mcp")
             ]

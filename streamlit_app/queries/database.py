@@ -76,6 +76,10 @@ class TooSlowError(WarehouseError):
     """A statement ran into the time limit."""
 
 
+class UnreadableValueError(WarehouseError):
+    """A value that no column can hold: characters that are no text, a number or a date beyond what there is."""
+
+
 @dataclass(frozen=True)
 class Rows(Generic[Row]):
     """Typed rows in a stable order, and whether there are more than these."""
@@ -173,6 +177,13 @@ class Database:
             raise NotBuiltYetError(
                 f"The role {READER_ROLE} may not read what this needs. Run `call-coach doctor` "
                 f"(the database said: {error.diag.message_primary})."
+            ) from error
+        except psycopg.DataError as error:
+            # the text of the error would repeat what was asked for
+            logger.warning("a value was refused by the database, state %s", error.sqlstate)
+            raise UnreadableValueError(
+                "One of the values cannot be looked up: it holds characters that are no text, or a number or date "
+                "beyond what there is. Correct it and ask again."
             ) from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise WarehouseDownError(

@@ -18,6 +18,10 @@ PeriodName = Literal[
 ]
 
 
+# no call was recorded before, and a period twice as long as the calendar has no period before it
+FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 12, 31)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Period:
     """Both ends included."""
@@ -31,6 +35,13 @@ class Period:
         return (self.until - self.since).days + 1
 
 
+def known_day(day: date) -> date:
+    """The day itself; refuse one that no call can have been held on."""
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise ValueError(f"{day} is no day of a call: give a day between {FIRST_DAY} and {LAST_DAY}.")
+    return day
+
+
 def _quarter_start(day: date) -> date:
     return date(day.year, 3 * ((day.month - 1) // 3) + 1, 1)
 
@@ -38,7 +49,7 @@ def _quarter_start(day: date) -> date:
 def resolve(name: PeriodName, *, today: date, since: date | None = None, until: date | None = None) -> Period:
     """A named period as of a day; explicit dates win over the name."""
     if since is not None or until is not None:
-        first, last = since or date(2000, 1, 1), until or today
+        first, last = known_day(since or FIRST_DAY), known_day(until or today)
         if first > last:
             raise ValueError(f"The period starts on {first} and ends before that, on {last}. Swap the two dates.")
         return Period(name="custom", since=first, until=last)
@@ -55,7 +66,7 @@ def resolve(name: PeriodName, *, today: date, since: date | None = None, until: 
         "last_month": ((month_start - timedelta(days=1)).replace(day=1), month_start - timedelta(days=1)),
         "this_quarter": (quarter_start, today),
         "last_quarter": (_quarter_start(quarter_start - timedelta(days=1)), quarter_start - timedelta(days=1)),
-        "all": (date(2000, 1, 1), today),
+        "all": (FIRST_DAY, today),
     }
     first, last = ends[name]
     return Period(name=name, since=first, until=last)
