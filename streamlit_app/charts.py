@@ -1,22 +1,27 @@
-"""Charts as pure functions of rows; colours come from the theme, so light and dark both work."""
+"""Charts as Vega-Lite specifications made from rows; colours come from the theme, so light and dark both work.
 
-from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
+Plain dictionaries: building the same from Altair's checked objects took 70 to 350 ms of every view.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import altair as alt
 import pandas as pd
 
 from streamlit_app.queries.calls import Turn
+from streamlit_app.queries.costs import Cost
 from streamlit_app.queries.follow_ups import TalkShare
-from streamlit_app.queries.metrics import DIMENSION_TITLES, DIMENSIONS
+from streamlit_app.queries.leaderboard import Standing
 from streamlit_app.queries.moments import Moment
-from streamlit_app.queries.scores import DimensionWeek, ScoredCall, TrendWeek
+from streamlit_app.queries.scores import ScoredCall, TrendWeek
+from streamlit_app.queries.trust import HealthDay
 
-Chart = alt.LayerChart | alt.FacetChart
-SCORE_DOMAIN = [0, 100]
-SPARK_HEIGHT = 56
+Spec = dict[str, Any]
+SCORE_SCALE: Spec = {"domain": [0, 100], "nice": False}
+SCORE_VALUES = [0, 25, 50, 75, 100]
 CHART_HEIGHT = 210
+DAY = "%-d %b %Y"
 
 
 def frame_of(rows: Iterable[Any]) -> pd.DataFrame:
@@ -25,255 +30,292 @@ def frame_of(rows: Iterable[Any]) -> pd.DataFrame:
     return pd.DataFrame([vars(row) for row in listed]) if listed else pd.DataFrame()
 
 
-def _names_axis(width: int) -> alt.Axis:
+def _at(day: date | datetime) -> str:
+    """A day or a UTC time as the browser shall show it, wherever it stands."""
+    if isinstance(day, datetime):
+        return day.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
+    return f"{day.isoformat()}T00:00:00"
+
+
+def _number(name: str, **channel: Any) -> Spec:
+    return {"field": name, "type": "quantitative", "title": None, **channel}
+
+
+def _tips(*shown: tuple[str, str] | tuple[str, str, str]) -> list[Spec]:
+    """Tooltip lines: field, title and, for numbers and times, a format."""
+    lines: list[Spec] = []
+    for name, title, *shape in shown:
+        kind = "nominal" if not shape else "temporal" if shape[0].startswith("%-") else "quantitative"
+        lines.append({"field": name, "title": title, "type": kind, **({"format": shape[0]} if shape else {})})
+    return lines
+
+
+def _layer(rows: Sequence[Mapping[str, Any]], mark: str, look: Spec, **encoding: Any) -> Spec:
+    return {"data": {"values": list(rows)}, "mark": {"type": mark, **look}, "encoding": encoding}
+
+
+def _names(name: str, width: int, **channel: Any) -> Spec:
     """Names beside their marks, each at its own height, in a column as wide in every chart of a page."""
-    return alt.Axis(labelLimit=width, minExtent=width, maxExtent=width, labelFlush=False, labelBound=False, grid=False)
+    axis = {
+        "labelLimit": width,
+        "minExtent": width,
+        "maxExtent": width,
+        "labelFlush": False,
+        "labelBound": False,
+        "grid": False,
+    }
+    return {"field": name, "type": "nominal", "sort": None, "title": None, "axis": axis, **channel}
 
 
-def sparkline(weeks: Sequence[DimensionWeek]) -> Chart | None:
-    """Weekly means on the whole scale: stretched to its own range, every line would look like a drama."""
-    frame = frame_of(week for week in weeks if week.mean_score is not None)
-    if len(frame) < 2:
-        return None
-    x = alt.X("week_start:T", axis=None)
-    y = alt.Y("mean_score:Q", axis=None, scale=alt.Scale(domain=SCORE_DOMAIN, nice=False))
-    tooltip = [
-        alt.Tooltip("week_start:T", title="Week of", format="%-d %b %Y"),
-        alt.Tooltip("mean_score:Q", title="Mean", format=".0f"),
-        alt.Tooltip("n_calls:Q", title="Calls"),
-    ]
-    base = alt.Chart(frame).encode(x=x, y=y, tooltip=tooltip)
-    return alt.layer(
-        base.mark_line(strokeWidth=2, opacity=0.8), base.mark_point(filled=True, size=14, opacity=0.8)
-    ).properties(height=SPARK_HEIGHT)
+def rep_dimension(calls: Sequence[ScoredCall], weeks: Sequence[TrendWeek]) -> Spec | None:
+    """Dots are calls, the line is the rolling mean, the band its 95 % interval.
 
+    The running week has hollow dots, and the line towards it is dashed.
+    """
+    scored = [call for call in calls if call.score is not None]
+    rolling = [week for week in weeks if week.rolling_score is not None]
+    last_day = max((call.started_at.date() for call in scored), default=None)
+    days = {"format": "%-d %b", "tickCount": 5, "labelOverlap": True, "grid": False}
+    x = {"field": "at", "type": "temporal", "title": None, "axis": days}
+    score = {"scale": SCORE_SCALE, "axis": {"values": SCORE_VALUES, "grid": True}}
 
-def _score_axis(field: str) -> alt.Y:
-    return alt.Y(
-        field,
-        type="quantitative",
-        title=None,
-        scale=alt.Scale(domain=SCORE_DOMAIN, nice=False),
-        axis=alt.Axis(values=[0, 25, 50, 75, 100], grid=True),
-    )
-
-
-def rep_dimension(calls: Sequence[ScoredCall], weeks: Sequence[TrendWeek]) -> Chart | None:
-    """Dots are calls, the line is the rolling mean, the band its 95 % interval; hollow dots are of the running week."""
-    scored = frame_of(call for call in calls if call.score is not None)
-    rolling = frame_of(week for week in weeks if week.rolling_score is not None)
-    layers: list[alt.Chart] = []
-    day = alt.X("at:T", title=None, axis=alt.Axis(format="%-d %b", tickCount=5, labelOverlap=True, grid=False))
-    if not rolling.empty:
+    def point(week: TrendWeek) -> Spec:
         # a week's value stands at its end, where the calls it sums lie behind it
-        rolling["at"] = pd.to_datetime(rolling["week_start"]) + pd.Timedelta(days=6)
-        base = alt.Chart(rolling)
-        layers.append(
-            base.mark_area(opacity=0.16).encode(
-                x=day, y=_score_axis("rolling_low"), y2=alt.Y2("rolling_high"), tooltip=alt.value(None)
-            )
+        end = week.week_start + timedelta(days=6)
+        return {
+            "at": _at(min(end, last_day) if week.is_running_week and last_day else end),
+            "week": _at(week.week_start),
+            "score": week.rolling_score,
+            "low": week.rolling_low,
+            "high": week.rolling_high,
+            "n": week.rolling_n,
+            "version": week.rubric_version,
+        }
+
+    layers: list[Spec] = []
+    if rolling:
+        y, tips = (
+            _number("score", **score),
+            _tips(
+                ("week", "Week of", DAY),
+                ("score", "Rolling score", ".1f"),
+                ("low", "From", ".1f"),
+                ("high", "To", ".1f"),
+                ("n", "Calls in it"),
+            ),
         )
-        layers.append(
-            base.mark_line(strokeWidth=2.5, interpolate="monotone").encode(
-                x=day,
-                y=_score_axis("rolling_score"),
-                tooltip=[
-                    alt.Tooltip("week_start:T", title="Week of", format="%-d %b %Y"),
-                    alt.Tooltip("rolling_score:Q", title="Rolling score", format=".1f"),
-                    alt.Tooltip("rolling_low:Q", title="From", format=".1f"),
-                    alt.Tooltip("rolling_high:Q", title="To", format=".1f"),
-                    alt.Tooltip("rolling_n:Q", title="Calls in it"),
-                ],
-            )
-        )
-        breaks = rolling[rolling["has_version_break"]]
-        if not breaks.empty:
-            layers.append(
-                alt.Chart(breaks)
-                .mark_rule(strokeDash=[4, 3], color="gray")
-                .encode(x=day, tooltip=[alt.Tooltip("rubric_version:N", title="New rubric version")])
-            )
-    if not scored.empty:
-        scored["at"] = pd.to_datetime(scored["started_at"], utc=True).dt.tz_localize(None)
-        tooltip = [
-            alt.Tooltip("title:N", title="Call"),
-            alt.Tooltip("at:T", title="Held", format="%-d %b %Y %H:%M"),
-            alt.Tooltip("score:Q", title="Score", format=".1f"),
-            alt.Tooltip("n_markers_met:Q", title="Markers met"),
-            alt.Tooltip("n_markers_applicable:Q", title="Markers with an opportunity"),
-            alt.Tooltip("is_running_week:N", title="Running week"),
+        band = {"y": _number("low", **score), "y2": {"field": "high"}, "tooltip": {"value": None}}
+        layers.append(_layer([point(week) for week in rolling], "area", {"opacity": 0.16}, x=x, **band))
+        whole = [point(week) for week in rolling if not week.is_running_week]
+        line = {"strokeWidth": 2.5, "interpolate": "monotone"}
+        layers.append(_layer(whole, "line", line, x=x, y=y, tooltip=tips))
+        running = [point(week) for week in rolling if week.is_running_week]
+        if running:
+            dashed = {"strokeWidth": 2.5, "strokeDash": [3, 3]}
+            layers.append(_layer([*whole[-1:], *running], "line", dashed, x=x, y=y, tooltip=tips))
+        breaks = [point(week) for week in rolling if week.has_version_break]
+        if breaks:
+            rule = {"strokeDash": [4, 3], "color": "gray"}
+            layers.append(_layer(breaks, "rule", rule, x=x, tooltip=_tips(("version", "New rubric version"))))
+    tips = _tips(
+        ("title", "Call"),
+        ("at", "Held (UTC)", f"{DAY} %H:%M"),
+        ("score", "Score", ".1f"),
+        ("met", "Markers met"),
+        ("running", "Running week"),
+    )
+    for is_running in (False, True):
+        dots = [
+            {
+                "at": _at(call.started_at),
+                "title": call.title or call.call_id,
+                "score": call.score,
+                "met": f"{call.n_markers_met} of {call.n_markers_applicable}",
+                "running": "yes" if is_running else "no",
+            }
+            for call in scored
+            if call.is_running_week == is_running
         ]
-        for is_running, is_filled in ((False, True), (True, False)):
-            part = scored[scored["is_running_week"] == is_running]
-            if not part.empty:
-                dots = alt.Chart(part).mark_point(filled=is_filled, size=42, opacity=0.6, strokeWidth=1.8)
-                layers.append(dots.encode(x=day, y=_score_axis("score"), tooltip=tooltip))
-    if not layers:
-        return None
-    return alt.layer(*layers).properties(height=CHART_HEIGHT)
+        if dots:
+            look = {"filled": not is_running, "size": 42, "opacity": 0.6, "strokeWidth": 1.8}
+            layers.append(_layer(dots, "point", look, x=x, y=_number("score", **score), tooltip=tips))
+    return {"layer": layers, "height": CHART_HEIGHT} if layers else None
 
 
-def score_range(
-    rows: Sequence[Any], *, value: str, low: str, high: str, label: str, middle: float | None = None
-) -> Chart | None:
-    """One dot and interval per row, ordered by the dot: how sure one can be is as visible as the value."""
-    frame = frame_of(rows)
-    if frame.empty or frame[value].isna().all():
+def score_range(standings: Sequence[Standing], *, middle: float | None = None) -> Spec | None:
+    """One dot and interval per rep, ordered by the dot: how sure one can be is as visible as the value."""
+    known = sorted(
+        (standing for standing in standings if standing.score is not None), key=lambda standing: -(standing.score or 0)
+    )
+    if not known:
         return None
-    frame = frame[frame[value].notna()]
-    order = alt.EncodingSortField(field=value, order="descending")
-    y = alt.Y(f"{label}:N", sort=order, title=None, axis=_names_axis(120))
-    x_scale = alt.Scale(domain=SCORE_DOMAIN, nice=False)
-    x_axis = alt.Axis(values=[0, 25, 50, 75, 100])
-    base = alt.Chart(frame)
-    tooltip = [
-        alt.Tooltip(f"{label}:N", title="Rep"),
-        alt.Tooltip(f"{value}:Q", title="Score", format=".1f"),
-        alt.Tooltip(f"{low}:Q", title="From", format=".1f"),
-        alt.Tooltip(f"{high}:Q", title="To", format=".1f"),
-        alt.Tooltip("n_calls:Q", title="Calls"),
+    rows = [
+        {
+            "rep": standing.rep_name,
+            "score": standing.score,
+            "low": standing.low,
+            "high": standing.high,
+            "n": standing.n_calls,
+            "tier": standing.tier,
+        }
+        for standing in known
     ]
+    y = _names("rep", 120)
+    across = {"scale": SCORE_SCALE, "axis": {"values": SCORE_VALUES}}
+    tips = _tips(
+        ("rep", "Rep"),
+        ("score", "Score", ".1f"),
+        ("low", "From", ".1f"),
+        ("high", "To", ".1f"),
+        ("n", "Calls"),
+        ("tier", "Tier"),
+    )
+    rule = {"strokeWidth": 6, "opacity": 0.45, "color": "gray"}
+    interval = {"x": _number("low", **across), "x2": {"field": "high"}}
+    dot = {"filled": True, "size": 90, "opacity": 1}
     layers = [
-        base.mark_rule(strokeWidth=6, opacity=0.45, color="gray").encode(
-            y=y, x=alt.X(f"{low}:Q", scale=x_scale, axis=x_axis, title=None), x2=f"{high}:Q", tooltip=tooltip
-        ),
-        base.mark_point(filled=True, size=90, opacity=1).encode(
-            y=y, x=alt.X(f"{value}:Q", scale=x_scale, axis=x_axis, title=None), tooltip=tooltip
-        ),
+        _layer(rows, "rule", rule, y=y, tooltip=tips, **interval),
+        _layer(rows, "point", dot, y=y, x=_number("score", **across), tooltip=tips),
     ]
     if middle is not None:
-        rule = alt.Chart(pd.DataFrame({"middle": [middle]})).mark_rule(strokeDash=[4, 3], color="gray")
-        layers.insert(0, rule.encode(x=alt.X("middle:Q", scale=x_scale, axis=x_axis, title=None)))
-    return alt.layer(*layers).properties(height=32 * len(frame) + 30)
+        dashes = {"strokeDash": [4, 3], "color": "gray"}
+        layers.insert(0, _layer([{"middle": middle}], "rule", dashes, x=_number("middle", **across)))
+    return {"layer": layers, "height": 26 * len(rows) + 30}
 
 
-def dimension_order(frame: pd.DataFrame) -> pd.DataFrame:
-    """Dimensions in reading order with their titles."""
-    known = [dimension for dimension in DIMENSIONS if dimension in set(frame["dimension"])]
-    rest = sorted(set(frame["dimension"]) - set(known))
-    ordered = pd.Categorical(frame["dimension"], categories=[*known, *rest], ordered=True)
-    return frame.assign(
-        dimension=ordered, dimension_title=frame["dimension"].map(lambda name: DIMENSION_TITLES.get(name, name))
-    ).sort_values("dimension", kind="stable")
-
-
-def talk_strip(turns: Sequence[Turn], moments: Sequence[Moment], *, speaker_names: dict[str, str]) -> Chart | None:
+def talk_strip(turns: Sequence[Turn], moments: Sequence[Moment], *, speaker_names: dict[str, str]) -> Spec | None:
     """Who spoke when: one lane per speaker, quoted moments as marks above their place."""
-    frame = frame_of(turns)
-    if frame.empty:
+    if not turns:
         return None
-    frame["from_min"] = frame["start_ms"] / 60_000
-    # a turn without an end, or of an instant, still shows
-    frame["to_min"] = frame[["start_ms", "end_ms"]].max(axis=1).add(400) / 60_000
-    frame["speaker"] = frame["speaker_label"].map(lambda label: speaker_names.get(label, label))
-    frame["excerpt"] = frame["text"].str.slice(0, 160)
-    marks = frame_of(moments)
-    lanes = [*(["Moments"] if not marks.empty else []), *dict.fromkeys(frame["speaker"])]
-    sides = ["rep", "customer", "team", "unknown"]
-    y = alt.Y("speaker:N", sort=lanes, scale=alt.Scale(domain=lanes), title=None, axis=_names_axis(80))
-    x_axis = alt.Axis(title="minutes", grid=True, tickMinStep=1, tickCount=8)
-    bars = (
-        alt.Chart(frame)
-        .mark_bar(height=16, cornerRadius=2)
-        .encode(
-            x=alt.X("from_min:Q", axis=x_axis, scale=alt.Scale(nice=False)),
-            x2="to_min:Q",
-            y=y,
-            color=alt.Color("side:N", sort=sides, scale=alt.Scale(domain=sides), legend=None),
-            opacity=alt.condition("datum.is_backchannel", alt.value(0.35), alt.value(1)),
-            tooltip=[
-                alt.Tooltip("speaker:N", title="Speaker"),
-                alt.Tooltip("turn_id:Q", title="Turn"),
-                alt.Tooltip("excerpt:N", title="Said"),
-            ],
-        )
-    )
-    layers: list[alt.Chart] = [bars]
-    if not marks.empty:
-        marks["at_min"] = marks["start_ms"] / 60_000
-        marks["speaker"] = "Moments"
-        marks["kind"] = marks["polarity"].map({"strength": "strength", "gap": "to work on"})
-        marks["excerpt"] = marks["quote"].str.slice(0, 160)
-        layers.append(
-            alt.Chart(marks)
-            .mark_point(filled=True, size=60, opacity=0.8, color="gray")
-            .encode(
-                x=alt.X("at_min:Q", axis=x_axis),
-                y=y,
-                shape=alt.Shape(
-                    "kind:N",
-                    scale=alt.Scale(domain=["strength", "to work on"], range=["triangle-up", "diamond"]),
-                    legend=alt.Legend(orient="bottom", title=None),
-                ),
-                tooltip=[alt.Tooltip("kind:N", title="Moment"), alt.Tooltip("excerpt:N", title="Quote")],
-            )
-        )
-    return alt.layer(*layers).properties(height=28 * len(lanes) + 75)
-
-
-def paired_levels(frame: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
-    """Levels of two calls on one line per criterion."""
-    known = frame[frame["level"].notna()]
-    y = alt.Y("criterion:N", title=None, sort=None, axis=_names_axis(210))
-    x = alt.X(
-        "level:Q",
-        title=None,
-        scale=alt.Scale(domain=[0.8, 5.2], nice=False),
-        axis=alt.Axis(values=[1, 2, 3, 4, 5], format="d"),
-    )
-    tooltip = ["criterion:N", "call:N", alt.Tooltip("level:Q", title="Level")]
-    between = known.groupby("criterion", as_index=False, sort=False)["level"].agg(["min", "max"])
-    line = alt.Chart(between).mark_rule(color="gray").encode(y=y, x=alt.X("min:Q", title=None), x2="max:Q")
-    first = alt.Chart(known[known["call"] == "first"]).mark_point(filled=True, size=110, opacity=0.9)
-    second = alt.Chart(known[known["call"] == "second"]).mark_point(filled=False, size=190, strokeWidth=2.2)
-    return alt.layer(
-        line, first.encode(x=x, y=y, tooltip=tooltip), second.encode(x=x, y=y, tooltip=tooltip)
-    ).properties(height=30 * known["criterion"].nunique() + 60)
-
-
-def cost_by_day(frame: pd.DataFrame, *, since: date, until: date) -> alt.Chart:
-    """Dollars per day over the whole window, sandbox and paid apart."""
-    window = alt.Scale(domain=[since.isoformat(), (until + timedelta(days=1)).isoformat()])
-    shown = frame.assign(kind=frame["is_sandbox"].map({True: "sandbox", False: "paid"}))
-    return (
-        alt.Chart(shown)
-        .mark_bar(cornerRadius=2)
-        .encode(
-            x=alt.X(
-                "yearmonthdate(group):T",
-                title=None,
-                scale=window,
-                axis=alt.Axis(format="%-d %b", labelOverlap=True, grid=False),
-            ),
-            y=alt.Y("cost_usd:Q", title="Dollars", axis=alt.Axis(format="$.2f")),
-            color=alt.Color("kind:N", legend=alt.Legend(title=None, orient="bottom")),
-            tooltip=[
-                alt.Tooltip("group:T", title="Day", format="%-d %b %Y"),
-                alt.Tooltip("kind:N", title="Kind"),
-                alt.Tooltip("cost_usd:Q", title="Cost", format="$.3f"),
-                alt.Tooltip("n_requests:Q", title="Requests"),
-                alt.Tooltip("n_failed:Q", title="Failed"),
-            ],
-        )
-        .properties(height=230)
-    )
-
-
-def health_by_day(frame: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
-    """Eligible calls as bars, scored ones inside them."""
-    x = alt.X("yearmonthdate(day):T", title=None, axis=alt.Axis(format="%-d %b", labelOverlap=True, grid=False))
-    tooltip = [
-        alt.Tooltip("day:T", title="Day", format="%-d %b %Y"),
-        alt.Tooltip("n_eligible_calls:Q", title="Eligible"),
-        alt.Tooltip("n_scored_calls:Q", title="Scored"),
-        alt.Tooltip("n_failed_scores:Q", title="Failed scores"),
+    spoken = [
+        {
+            "from": round(turn.start_ms / 60_000, 3),
+            # a turn without an end, or of an instant, still shows
+            "to": round((max(turn.start_ms, turn.end_ms) + 400) / 60_000, 3),
+            "speaker": speaker_names.get(turn.speaker_label, turn.speaker_label),
+            "side": turn.side,
+            "turn": turn.turn_id,
+            "said": turn.text[:160],
+            "opacity": 0.35 if turn.is_backchannel else 1,
+        }
+        for turn in turns
     ]
-    eligible = alt.Chart(frame).mark_bar(opacity=0.3, cornerRadius=2)
-    scored = alt.Chart(frame).mark_bar(cornerRadius=2)
-    return alt.layer(
-        eligible.encode(x=x, y=alt.Y("n_eligible_calls:Q", title="Calls"), tooltip=tooltip),
-        scored.encode(x=x, y=alt.Y("n_scored_calls:Q", title="Calls"), tooltip=tooltip),
-    ).properties(height=220)
+    kinds = {"strength": "strength", "gap": "to work on"}
+    marks = [
+        {
+            "from": round(moment.start_ms / 60_000, 3),
+            "speaker": "Moments",
+            "kind": kinds.get(moment.polarity, moment.polarity),
+            "quote": moment.quote[:160],
+        }
+        for moment in moments
+    ]
+    lanes = [*(["Moments"] if marks else []), *dict.fromkeys(turn["speaker"] for turn in spoken)]
+    sides = ["rep", "customer", "team", "unknown"]
+    y = _names("speaker", 80, scale={"domain": lanes})
+    x = _number("from", scale={"nice": False})
+    x["axis"] = {"title": "minutes", "grid": True, "tickMinStep": 1, "tickCount": 8}
+    colour = {"field": "side", "type": "nominal", "sort": sides, "scale": {"domain": sides}, "legend": None}
+    opacity = _number("opacity", scale=None)
+    tips = _tips(("speaker", "Speaker"), ("turn", "Turn"), ("said", "Said"))
+    bar = {"height": 16, "cornerRadius": 2}
+    across = {"x": x, "x2": {"field": "to"}}
+    layers = [_layer(spoken, "bar", bar, y=y, color=colour, opacity=opacity, tooltip=tips, **across)]
+    if marks:
+        shape = {"field": "kind", "type": "nominal", "legend": {"orient": "bottom", "title": None}}
+        shape["scale"] = {"domain": list(kinds.values()), "range": ["triangle-up", "diamond"]}
+        tips = _tips(("kind", "Moment"), ("quote", "Quote"))
+        point = {"filled": True, "size": 60, "opacity": 0.8, "color": "gray"}
+        layers.append(_layer(marks, "point", point, x=x, y=y, shape=shape, tooltip=tips))
+    return {"layer": layers, "height": 28 * len(lanes) + 75}
+
+
+def paired_levels(rows: Sequence[Mapping[str, Any]]) -> Spec:
+    """Levels of two calls on one line per criterion; rows hold `criterion`, `call` (first or second) and `level`."""
+    known = [
+        {"criterion": row["criterion"], "call": row["call"], "level": float(row["level"])}
+        for row in rows
+        if row["level"] is not None
+    ]
+    levels: dict[str, list[float]] = {}
+    for row in known:
+        levels.setdefault(row["criterion"], []).append(row["level"])
+    between = [{"criterion": name, "min": min(found), "max": max(found)} for name, found in levels.items()]
+    y = _names("criterion", 210)
+    across = {"scale": {"domain": [0.8, 5.2], "nice": False}, "axis": {"values": [1, 2, 3, 4, 5], "format": "d"}}
+    tips = _tips(("criterion", "Criterion"), ("call", "Call"), ("level", "Level"))
+    looks = {
+        "first": {"filled": True, "size": 110, "opacity": 0.9},
+        "second": {"filled": False, "size": 190, "strokeWidth": 2.2},
+    }
+    line = {"x": _number("min", **across), "x2": {"field": "max"}}
+    layers = [_layer(between, "rule", {"color": "gray"}, y=y, **line)]
+    for call, look in looks.items():
+        part = [row for row in known if row["call"] == call]
+        layers.append(_layer(part, "point", look, y=y, x=_number("level", **across), tooltip=tips))
+    return {"layer": layers, "height": 30 * len(levels) + 60}
+
+
+def _per_day(name: str) -> Spec:
+    axis = {"format": "%-d %b", "labelOverlap": True, "grid": False}
+    return {"field": name, "type": "temporal", "timeUnit": "yearmonthdate", "title": None, "axis": axis}
+
+
+def cost_by_day(days: Sequence[Cost], *, since: date, until: date) -> Spec:
+    """Dollars per day over the whole window, sandbox and paid apart."""
+    rows = [
+        {
+            "day": f"{day.group}T00:00:00",
+            "kind": "sandbox" if day.is_sandbox else "paid",
+            "cost": day.cost_usd,
+            "requests": day.n_requests,
+            "failed": day.n_failed,
+        }
+        for day in days
+    ]
+    tips = _tips(
+        ("day", "Day", DAY),
+        ("kind", "Kind"),
+        ("cost", "Cost", "$.3f"),
+        ("requests", "Requests"),
+        ("failed", "Failed"),
+    )
+    window = {"domain": [_at(since), _at(until + timedelta(days=1))]}
+    colour = {"field": "kind", "type": "nominal", "legend": {"title": None, "orient": "bottom"}}
+    dollars = _number("cost", title="Dollars", axis={"format": "$.2f"})
+    encoding = {"x": {**_per_day("day"), "scale": window}, "y": dollars, "color": colour, "tooltip": tips}
+    return {**_layer(rows, "bar", {"cornerRadius": 2}, **encoding), "height": 230}
+
+
+def health_by_day(days: Sequence[HealthDay]) -> Spec:
+    """Eligible calls as bars, scored ones inside them."""
+    rows = [
+        {
+            "day": _at(day.day),
+            "eligible": day.n_eligible_calls,
+            "scored": day.n_scored_calls,
+            "failed": day.n_failed_scores,
+        }
+        for day in days
+    ]
+    tips = _tips(
+        ("day", "Day", DAY),
+        ("eligible", "Eligible"),
+        ("scored", "Scored"),
+        ("failed", "Failed scores"),
+    )
+    layers = [
+        _layer(
+            rows,
+            "bar",
+            {"cornerRadius": 2, "opacity": opacity},
+            x=_per_day("day"),
+            y=_number(name, title="Calls"),
+            tooltip=tips,
+        )
+        for name, opacity in (("eligible", 0.3), ("scored", 1))
+    ]
+    return {"layer": layers, "height": 220}
 
 
 # practitioners' figures to start with, by type of call; types without one have no usual range
@@ -286,37 +328,39 @@ TALK_BANDS = {
 }
 
 
-def talk_bands(shares: Sequence[TalkShare]) -> Chart | None:
+def talk_bands(shares: Sequence[TalkShare]) -> Spec | None:
     """One line per type of call: the usual range, everyone's mean, this rep's."""
-    frame = frame_of(shares)
-    if frame.empty:
+    if not shares:
         return None
-    frame["low"] = [TALK_BANDS.get(name, (None, None))[0] for name in frame["call_type"]]
-    frame["high"] = [TALK_BANDS.get(name, (None, None))[1] for name in frame["call_type"]]
-    frame["type"] = [
-        f"{name.replace('_', ' ').capitalize()} (n {n})"
-        for name, n in zip(frame["call_type"], frame["n_calls"], strict=True)
+    rows = [
+        {
+            "type": f"{share.call_type.replace('_', ' ').capitalize()} (n {share.n_calls})",
+            "own": share.talk_ratio,
+            "everyone": share.everyones_talk_ratio,
+            "everyones_n": share.everyones_n_calls,
+            "low": TALK_BANDS.get(share.call_type, (None, None))[0],
+            "high": TALK_BANDS.get(share.call_type, (None, None))[1],
+        }
+        for share in shares
     ]
-    y = alt.Y("type:N", title=None, sort=None, axis=_names_axis(140))
-    scale = alt.Scale(domain=[0, 1], nice=False)
-    axis = alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1])
-    tooltip = [
-        alt.Tooltip("type:N", title="Type"),
-        alt.Tooltip("talk_ratio:Q", title="This rep", format=".0%"),
-        alt.Tooltip("everyones_talk_ratio:Q", title="Everyone", format=".0%"),
-        alt.Tooltip("everyones_n_calls:Q", title="Calls of everyone"),
-        alt.Tooltip("low:Q", title="Usual from", format=".0%"),
-        alt.Tooltip("high:Q", title="Usual to", format=".0%"),
+    y = _names("type", 140)
+    scale = {"domain": [0, 1], "nice": False}
+    across = {"scale": scale, "axis": {"format": "%", "values": [0, 0.25, 0.5, 0.75, 1]}}
+    tips = _tips(
+        ("type", "Type"),
+        ("own", "This rep", ".0%"),
+        ("everyone", "Everyone", ".0%"),
+        ("everyones_n", "Calls of everyone"),
+        ("low", "Usual from", ".0%"),
+        ("high", "Usual to", ".0%"),
+    )
+    usual = {"x": _number("low", **across), "x2": {"field": "high"}}
+    bar = {"height": 14, "opacity": 0.22, "cornerRadius": 3}
+    tick = {"thickness": 2, "size": 18, "opacity": 0.9}
+    dot = {"filled": True, "size": 90, "opacity": 1}
+    layers = [
+        _layer([row for row in rows if row["low"] is not None], "bar", bar, y=y, tooltip=tips, **usual),
+        _layer(rows, "tick", tick, y=y, x=_number("everyone", **across), tooltip=tips),
+        _layer(rows, "point", dot, y=y, x=_number("own", **across), tooltip=tips),
     ]
-    base = alt.Chart(frame)
-    return alt.layer(
-        base.mark_bar(height=14, opacity=0.22, cornerRadius=3).encode(
-            y=y, x=alt.X("low:Q", scale=scale, axis=axis, title=None), x2="high:Q", tooltip=tooltip
-        ),
-        base.mark_tick(thickness=2, size=18, opacity=0.9).encode(
-            y=y, x=alt.X("everyones_talk_ratio:Q", scale=scale, axis=axis, title=None), tooltip=tooltip
-        ),
-        base.mark_point(filled=True, size=90, opacity=1).encode(
-            y=y, x=alt.X("talk_ratio:Q", scale=scale, axis=axis, title=None), tooltip=tooltip
-        ),
-    ).properties(height=34 * len(frame) + 30)
+    return {"layer": layers, "height": 34 * len(rows) + 30}

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from streamlit_app.cached import ask, current_viewer
+from streamlit_app.queries.database import WarehouseError
 from streamlit_app.queries.freshness import Freshness, freshness
 from streamlit_app.queries.metrics import DIMENSION_TITLES
 from streamlit_app.texts import excerpt, visible
@@ -135,6 +136,22 @@ def csv_button(
         key=key or f"csv-{name}",
         on_click="ignore",
     )
+
+
+@st.fragment
+def rows_table(
+    title: str, rows: pd.DataFrame | Callable[[], pd.DataFrame], name: str, *, alt: str, **look: Any
+) -> None:
+    """The rows behind a view, drawn when they are asked for, and as CSV; `look` is for `st.dataframe`."""
+    folded = st.expander(title, key=f"rows-{name}", on_change="rerun")
+    if folded.open:
+        with folded:
+            try:
+                st.dataframe(rows() if callable(rows) else rows, hide_index=True, alt=alt, **look)
+            except WarehouseError as trouble:
+                # a fragment runs on its own, outside of what explains such things for pages
+                st.error(str(trouble), icon=":material/database_off:")
+    csv_button(rows, name)
 
 
 def said_before(text: str | None) -> None:

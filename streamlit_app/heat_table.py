@@ -1,6 +1,6 @@
 """Levels of criteria by rep as an HTML table: readable on a phone and by a screen reader, which a drawn grid is not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from streamlit_app.chrome import plain_html
@@ -45,20 +45,20 @@ def _cell(level: Level | None, description: str) -> str:
 
 
 def heat_table(
-    cells: Mapping[tuple[str, str], Level], *, rows: Sequence[str], columns: Sequence[str], label: str
+    cells: Mapping[tuple[str, str], Level], *, rows: Mapping[str, str], columns: Mapping[str, str], label: str
 ) -> str:
-    """One row per name, one column per criterion; a dash where too few calls were seen."""
+    """One row per rep, one column per criterion, each an id with its title; a dash where too few calls were seen."""
     heads = "".join(
         '<th scope="col" style="padding:2px 4px;font-weight:500;font-size:.8em;vertical-align:bottom;line-height:1.2;'
-        f'overflow-wrap:anywhere">{plain_html(column)}</th>'
-        for column in columns
+        f'overflow-wrap:anywhere">{plain_html(title)}</th>'
+        for title in columns.values()
     )
     body = "".join(
         '<tr><th scope="row" style="padding:2px 6px 2px 0;font-weight:500;text-align:left;font-size:.88em">'
-        f"{plain_html(row)}</th>"
-        + "".join(_cell(cells.get((row, column)), f"{row}: {column}") for column in columns)
+        f"{plain_html(name)}</th>"
+        + "".join(_cell(cells.get((row, column)), f"{name}: {title}") for column, title in columns.items())
         + "</tr>"
-        for row in rows
+        for row, name in rows.items()
     )
     return (
         f'<table aria-label="{plain_html(label)}" style="width:100%;border-collapse:collapse;table-layout:fixed;'

@@ -207,7 +207,7 @@ strip = talk_strip(
 )
 if strip is not None:
     st.subheader("Who spoke when", anchor=False)
-    st.altair_chart(strip, alt=f"Turns per speaker over the call, {len(turns)} turns, {len(moments)} quoted moments")
+    st.vega_lite_chart(strip, alt=f"Turns per speaker over the call, {len(turns)} turns, {len(moments)} quoted moments")
 
 VIEWS = ["Moments", "Transcript", "Brief", "Product", "Levels", "Numbers"]
 view = url_choice("View", VIEWS, name="view", default="Moments", what="view", kind="segments")

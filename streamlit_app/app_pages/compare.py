@@ -1,11 +1,13 @@
 """What differs between two calls?"""
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
 from streamlit_app.address import url_choice, url_value
 from streamlit_app.cached import ask
-from streamlit_app.charts import dimension_order, paired_levels
+from streamlit_app.charts import paired_levels
 from streamlit_app.chrome import (
     csv_button,
     day_text,
@@ -79,7 +81,7 @@ for column, call_id in zip(st.columns(2), chosen, strict=True):
         )
 
 st.subheader("Scores", anchor=False)
-listed = []
+listed: list[dict[str, Any]] = []
 with st.grid(4, min_column_width=180):
     for dimension in DIMENSIONS:
         one, other = scores[0].get(dimension), scores[1].get(dimension)
@@ -117,14 +119,14 @@ for call_id, which in zip(chosen, ("first", "second"), strict=True):
                 }
             )
 st.subheader("Criteria", anchor=False)
-frame = pd.DataFrame(listed)
-if not frame.empty:
-    frame = dimension_order(frame)
-if frame.empty:
+if not listed:
     st.caption("No criterion was scored on both calls under the same rubric version.")
 else:
     st.caption("Level 1 to 5. Filled: first call. Hollow: second call. A missing mark means not applicable.")
-    for title, part in frame.groupby("dimension_title", sort=False):
-        st.markdown(f"**{title}** :gray[:small[rubric {part['rubric_version'].iloc[0]}]]")
-        st.altair_chart(paired_levels(part), alt=f"{title}: level of every criterion on both calls, 1 to 5")
-    csv_button(frame, "compare")
+    for dimension in DIMENSIONS:
+        part = [row for row in listed if row["dimension"] == dimension]
+        if part:
+            title = dimension_title(dimension)
+            st.markdown(f"**{title}** :gray[:small[rubric {part[0]['rubric_version']}]]")
+            st.vega_lite_chart(paired_levels(part), alt=f"{title}: level of every criterion on both calls, 1 to 5")
+    csv_button(pd.DataFrame(listed), "compare")

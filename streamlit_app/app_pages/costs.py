@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit_app.address import url_choice
 from streamlit_app.cached import ask
 from streamlit_app.charts import cost_by_day, frame_of
-from streamlit_app.chrome import calls_text, csv_button, dimension_title, page_head, stop_when_empty
+from streamlit_app.chrome import calls_text, csv_button, dimension_title, page_head, rows_table, stop_when_empty
 from streamlit_app.queries.costs import costs
 from streamlit_app.queries.metrics import help_for
 from streamlit_app.queries.periods import resolve
@@ -88,9 +88,9 @@ for total in totals:
     )
     st.caption(failed)
 
-days = frame_of(ask(costs, **window, group_by="day"))
+days = ask(costs, **window, group_by="day")
 st.subheader("Per day", anchor=False)
-st.altair_chart(cost_by_day(days, **window), alt=f"Cost per day over {len(days)} days")
+st.vega_lite_chart(cost_by_day(days.rows, **window), alt=f"Cost per day over {len(days)} days")
 by_dimension = frame_of(ask(costs, **window, group_by="dimension"))
 by_dimension["group"] = by_dimension["group"].map(dimension_title)
 by_model = frame_of(ask(costs, **window, group_by="model"))
@@ -111,14 +111,20 @@ COLUMNS: dict[str, Any] = {
     "output_tokens": st.column_config.NumberColumn("Output tokens", format="compact"),
     "is_sandbox": "Sandbox",
 }
-for name, frame in (("Dimension", by_dimension), ("Model", by_model), ("Day", days)):
+
+
+def look(name: str) -> dict[str, Any]:
+    """How a table of costs is shown, its groups first."""
+    return {
+        "column_config": {**COLUMNS, "group": st.column_config.TextColumn(name, pinned=True)},
+        "column_order": ["group", *COLUMNS],
+        "placeholder": "–",
+        "alt": f"Requests, tokens and cost by {name.lower()}",
+    }
+
+
+rows_table("All days as a table", frame_of(days), "costs-day", **look("Day"))
+for name, frame in (("Dimension", by_dimension), ("Model", by_model)):
     st.subheader(f"By {name.lower()}", anchor=False)
-    st.dataframe(
-        frame,
-        hide_index=True,
-        column_config={**COLUMNS, "group": st.column_config.TextColumn(name, pinned=True)},
-        column_order=["group", *COLUMNS],
-        placeholder="–",
-        alt=f"Requests, tokens and cost by {name.lower()}",
-    )
+    st.dataframe(frame, hide_index=True, **look(name))
     csv_button(frame, f"costs-{name.lower()}")

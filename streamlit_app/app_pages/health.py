@@ -4,7 +4,7 @@ import streamlit as st
 
 from streamlit_app.cached import ask
 from streamlit_app.charts import frame_of, health_by_day
-from streamlit_app.chrome import csv_button, moment_text, page_head, stop_when_empty
+from streamlit_app.chrome import moment_text, page_head, rows_table, stop_when_empty
 from streamlit_app.queries.metrics import help_for
 from streamlit_app.queries.trust import pipeline_health
 
@@ -49,13 +49,12 @@ for note in notes:
 if not notes:
     st.success("Nothing needs attention.", icon=":material/check_circle:")
 
-frame = frame_of(days)
 st.subheader("Calls held and scored", anchor=False)
-st.altair_chart(health_by_day(frame), alt=f"Eligible and scored calls per day over {len(frame)} days")
-st.subheader("By day", anchor=False)
-st.dataframe(
-    frame,
-    hide_index=True,
+st.vega_lite_chart(health_by_day(days.rows), alt=f"Eligible and scored calls per day over {len(days)} days")
+rows_table(
+    "All counts by day",
+    frame_of(days),
+    "pipeline-health",
     alt="Pipeline counts by day",
     placeholder="–",
     column_config={
@@ -86,4 +85,3 @@ st.dataframe(
         "n_analyses_failed": "Failed asked-for",
     },
 )
-csv_button(frame, "pipeline-health")

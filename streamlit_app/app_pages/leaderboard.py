@@ -16,7 +16,7 @@ from streamlit_app.chrome import (
     stop_when_empty,
 )
 from streamlit_app.filters import team_choice, window_choice
-from streamlit_app.queries.leaderboard import leaderboard
+from streamlit_app.queries.leaderboard import Standing, leaderboard
 from streamlit_app.queries.metrics import DIMENSIONS, MIN_N_RANK, help_for
 
 TIERS = {
@@ -26,6 +26,14 @@ TIERS = {
     "not ranked yet": ":gray-badge[not ranked yet]",
 }
 ROLES = {"AE": "Account executives", "SE": "Solutions engineers", "CSM": "Customer success", "other": "Other roles"}
+
+
+def numbers(row: Standing) -> str:
+    """What stands beside a name: score, interval and n, or why there is none."""
+    if row.score is None or not row.is_ranked:
+        return f":gray[{plain(row.unranked_reason or calls_text(row.n_calls))}]"
+    return f"**{row.score:.0f}** :gray[{interval_text(row.low, row.high)} · {calls_text(row.n_calls)}]"
+
 
 page_head(
     "Leaderboard",
@@ -64,19 +72,17 @@ for role, title in ROLES.items():
     st.subheader(title, anchor=False, help=help_for("leaderboard_score"))
     if mean is not None:
         st.caption(f"Mean of the role: {mean:.0f}. Everyone with this role counts, whoever you may see.")
-    chart = score_range(group, value="score", low="low", high="high", label="rep_name", middle=mean)
+    chart = score_range(group, middle=mean)
     if chart is not None:
-        st.altair_chart(
+        st.vega_lite_chart(
             chart,
             alt=f"{dimension_title(dimension or '')}: scores with intervals of {len(group)} {title.lower()}",
         )
-    grid = st.grid(6, min_column_width=110, gap=("xsmall", "small"), wrap=False, vertical_alignment="center")
-    for row in group:
-        with grid.cell(column_span=2):
-            link_to_rep(row.rep_id, f"{plain(row.rep_name)} :gray[{calls_text(row.n_calls)}]")
-        grid.markdown(TIERS.get(row.tier, row.tier))
-        value = "–" if row.score is None else f"**{row.score:.0f}** :gray[:small[{interval_text(row.low, row.high)}]]"
-        grid.markdown(value)
-        with grid.cell(column_span=2):
-            st.caption(plain(row.unranked_reason or ""))
+    for tier, badge in TIERS.items():
+        of_tier = [row for row in group if row.tier == tier]
+        if of_tier:
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.markdown(badge, width="content")
+                for row in of_tier:
+                    link_to_rep(row.rep_id, f"{plain(row.rep_name)} {numbers(row)}")
 csv_button(frame_of(rows), f"leaderboard-{dimension}-{window_days}")

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
+from streamlit_app.address import url_page
 from streamlit_app.cached import ask, current_viewer
-from streamlit_app.charts import frame_of, sparkline
+from streamlit_app.charts import frame_of
 from streamlit_app.chrome import (
     calls_text,
     csv_button,
@@ -24,9 +25,11 @@ from streamlit_app.queries.metrics import DIMENSIONS, MIN_N_SHOW, help_for
 from streamlit_app.queries.scores import RepDimension, dimension_means, dimension_weeks, standings
 from streamlit_app.queries.skills import Skill, focus_skill, skills
 from streamlit_app.rubric_texts import criterion_title
+from streamlit_app.sparkline import sparkline
 
 ARROWS = {"up": " :green[:material/trending_up:]", "down": " :orange[:material/trending_down:]"}
 N_MOMENTS = 3
+REPS_SHOWN = 12
 
 viewer = current_viewer()
 state = page_head(
@@ -58,11 +61,10 @@ with st.grid(4, min_column_width=170):
                 format="%.0f",
             )
             past = [week for week in weeks if week.dimension == dimension and not week.is_running_week]
-            line = sparkline(past)
+            label = f"{dimension_title(dimension)}: weekly means of {len(past)} weeks, on a scale of 0 to 100"
+            line = sparkline(past, label=label)
             if line is not None:
-                st.altair_chart(
-                    line, alt=f"{dimension_title(dimension)}: weekly means of {len(past)} weeks, on a scale of 0 to 100"
-                )
+                st.html(line)
             before = (
                 "no mean in the 28 days before"
                 if tile.previous_mean_score is None
@@ -141,13 +143,15 @@ with right:
         st.caption("Score: mean of the last ten scored calls, with its 95 % interval.")
 
 st.subheader("Reps" if viewer.sees_a_team else "Your four dimensions", anchor=False, help=help_for("rolling_score"))
-frame = frame_of(rows)
-dimensions = [dimension for dimension in DIMENSIONS if dimension in set(frame["dimension"])]
+dimensions = [dimension for dimension in DIMENSIONS if any(row.dimension == dimension for row in rows)]
 signals = {(row.rep_id, row.dimension): row for row in rows}
 own_skills: dict[str, list[Skill]] = {}
 for skill in ask(skills, team_id=team_id):
     own_skills.setdefault(skill.rep_id, []).append(skill)
-grid = st.grid(
+listing = st.container()
+reps = list({row.rep_id: row for row in rows}.values())
+first = REPS_SHOWN * (url_page(len(reps), page_size=REPS_SHOWN) - 1)
+grid = listing.grid(
     len(dimensions) + 4, min_column_width=84, gap=("xsmall", "small"), wrap=False, vertical_alignment="center"
 )
 with grid.cell(column_span=2):
@@ -156,7 +160,7 @@ for dimension in dimensions:
     grid.caption(dimension_title(dimension))
 with grid.cell(column_span=2):
     st.caption("Most to gain")
-for rep in {row.rep_id: row for row in rows}.values():
+for rep in reps[first : first + REPS_SHOWN]:
     with grid.cell(column_span=2):
         carried = {"team": team_id} if team_id else {}
         link_to_rep(rep.rep_id, f"{plain(rep.rep_name)} :gray[{rep.role} · {calls_text(rep.n_calls)}]", **carried)
@@ -177,6 +181,6 @@ st.caption(
     f"under {MIN_N_SHOW} calls with a score. Most to gain: the criterion (level 1 to 5, 90 days) that "
     "holds the score down most."
 )
-csv_button(frame, "reps")
+csv_button(lambda: frame_of(rows), "reps")
 if team_id:
     st.page_link("app_pages/overview.py", label="Show all teams", query_params={})

@@ -125,7 +125,7 @@ page_number = url_page(total, page_size=PAGE_SIZE)
 moments = ask(coaching_queue, **filters, limit=PAGE_SIZE, offset=(page_number - 1) * PAGE_SIZE)
 for moment in moments:
     parts = ", ".join(f"{title} {getattr(moment, name):.0f}" for name, title in POINTS if getattr(moment, name))
-    with st.container(border=True, gap="xsmall"):
+    with st.container(border=True, gap="xsmall", key=f"queue-card-{moment.moment_id}"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             link_to_rep(moment.rep_id, f"**{plain(moment.rep_name)}**")
             st.badge(f"{moment.priority_points:.0f} points", color="blue", help=f"Out of 100: {parts}.")

@@ -1,16 +1,17 @@
 """Is this rep improving at what was agreed?"""
 
+from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from streamlit_app.address import url_choice
-from streamlit_app.cached import ask, current_viewer
+from streamlit_app.cached import ask, current_viewer, database
 from streamlit_app.charts import rep_dimension, talk_bands
 from streamlit_app.chrome import (
     calls_text,
-    csv_button,
     day_text,
     dimension_title,
     interval_text,
@@ -19,19 +20,25 @@ from streamlit_app.chrome import (
     page_head,
     plain,
     polarity_badge,
+    rows_table,
     said_before,
     score_text,
     signal_badge,
+    stop_when_empty,
 )
 from streamlit_app.queries.follow_ups import rhythms, talk_shares
 from streamlit_app.queries.metrics import DIMENSIONS, MIN_N_SHOW, help_for
 from streamlit_app.queries.moments import Moment, list_moments
 from streamlit_app.queries.people import list_reps
-from streamlit_app.queries.scores import rep_scored_calls, rep_trend, standings
+from streamlit_app.queries.scores import ScoredCall, rep_scored_calls, rep_trend, standings
 from streamlit_app.queries.skills import focus_skill, skills
 from streamlit_app.queries.talking import usual_rhythm
 from streamlit_app.rubric_texts import criterion_title, marker_question
 from streamlit_app.texts import clock
+
+# a dot per call stays readable over half a year
+WEEKS_SHOWN = 26
+CALLS_SHOWN = 10
 
 viewer = current_viewer()
 reps = {rep.rep_id: rep for rep in ask(list_reps)}
@@ -59,21 +66,21 @@ if rep_id is None:
 
 rep = reps[rep_id]
 with heading:
-    page_head(
+    state = page_head(
         rep.rep_name,
         lead=f"{plain(rep.title or rep.role)} · {plain(rep.team_name)} · {calls_text(rep.n_calls)} "
         f"since {day_text(rep.first_call_at)}",
     )
 
 now = {row.dimension: row for row in ask(standings, rep_id=rep_id)}
-calls = ask(rep_scored_calls, rep_id=rep_id)
-weeks = ask(rep_trend, rep_id=rep_id)
-if not calls:
-    st.info("None of this rep's calls has a score yet. Scores appear here after the next run.", icon=":material/inbox:")
-    st.stop()
+stop_when_empty(now, "None of this rep's calls has a score yet. Scores appear here after the next run.")
+first_day = state.window_end - timedelta(weeks=WEEKS_SHOWN) if state.window_end else None
+calls = ask(rep_scored_calls, rep_id=rep_id, since=first_day)
+weeks = ask(rep_trend, rep_id=rep_id, since=first_day)
 
 st.caption(
-    "Dots: calls (hollow: running week). Line: mean of the last ten calls. Band: its 95 % interval. Dashed: new rubric."
+    f"The last {WEEKS_SHOWN} weeks. Dots: calls. Line: mean of the last ten calls, with its 95 % interval. Hollow dots "
+    "and the dashed end of the line: running week. Dashed upright: new rubric."
 )
 with st.grid(2, min_column_width=330):
     for dimension in DIMENSIONS:
@@ -93,9 +100,9 @@ with st.grid(2, min_column_width=330):
             chart = rep_dimension(own_calls, [week for week in weeks if week.dimension == dimension])
             not_applicable = sum(call.score is None for call in own_calls)
             if chart is None:
-                st.caption("Not applicable on any call so far.")
+                st.caption(f"No call with a score in the last {WEEKS_SHOWN} weeks.")
                 continue
-            st.altair_chart(
+            st.vega_lite_chart(
                 chart,
                 alt=f"{dimension_title(dimension)} of {rep.rep_name}: {len(own_calls) - not_applicable} scored calls, "
                 f"rolling score {score_text(row.rolling_score if row else None)}, "
@@ -177,54 +184,61 @@ else:
     shares = ask(talk_shares, rep_id=rep_id)
     chart = talk_bands(shares.rows)
     if chart is not None:
-        st.altair_chart(chart, alt=f"Talk ratio of {rep.rep_name} by type of call, {len(shares)} types")
+        st.vega_lite_chart(chart, alt=f"Talk ratio of {rep.rep_name} by type of call, {len(shares)} types")
         st.caption(
             "Talk ratio by type of call. Dot: this rep. Tick: mean of everyone you may see. Bar: range that "
             "practitioners name for the type, a correlation and no target."
         )
 
-st.subheader("Calls", anchor=False)
-by_call: dict[str, dict[str, Any]] = {}
-for call in calls:
-    held = by_call.setdefault(
-        call.call_id,
-        {
+
+def by_call(scored: Iterable[ScoredCall]) -> list[dict[str, Any]]:
+    """One row per call with its four scores, in the order they come."""
+    found: dict[str, dict[str, Any]] = {}
+    for call in scored:
+        about = {
             "held": call.started_at,
             "call": call.title or call.call_id,
             "account": call.account_name,
             "type": call.call_type,
             "call_id": call.call_id,
-        },
-    )
-    held[call.dimension] = call.score
-listed = list(by_call.values())[:10]
-for listed_call in listed:
+        }
+        found.setdefault(call.call_id, about)[call.dimension] = call.score
+    return list(found.values())
+
+
+st.subheader("Calls", anchor=False)
+for listed in by_call(calls)[:CALLS_SHOWN]:
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        link_to_call(listed_call["call_id"], f"{day_text(listed_call['held'])} · {plain(listed_call['call'])}")
+        link_to_call(listed["call_id"], f"{day_text(listed['held'])} · {plain(listed['call'])}")
         st.markdown(
             " ".join(
-                f":gray-badge[{dimension_title(dimension)} {score_text(listed_call.get(dimension))}]"
+                f":gray-badge[{dimension_title(dimension)} {score_text(listed.get(dimension))}]"
                 for dimension in DIMENSIONS
-                if dimension in listed_call
+                if dimension in listed
             ),
             width="content",
         )
-frame = pd.DataFrame(by_call.values())
-with st.expander(f"All {calls_text(len(by_call))} as a table"):
-    st.dataframe(
-        frame,
-        hide_index=True,
-        alt=f"Calls of {rep.rep_name} with their four scores",
-        column_config={
-            "held": st.column_config.DatetimeColumn("Held", format="D MMM YYYY"),
-            "call": st.column_config.TextColumn("Call", width="large"),
-            "account": "Account",
-            "type": "Type",
-            "call_id": None,
-            **{
-                dimension: st.column_config.NumberColumn(dimension_title(dimension), format="%.0f")
-                for dimension in DIMENSIONS
-            },
+
+
+def all_calls() -> pd.DataFrame:
+    return pd.DataFrame(by_call(rep_scored_calls(warehouse, viewer, rep.rep_id)))
+
+
+warehouse = database()
+rows_table(
+    "All scored calls as a table",
+    all_calls,
+    f"calls-{rep_id}",
+    alt=f"Calls of {rep.rep_name} with their four scores",
+    column_config={
+        "held": st.column_config.DatetimeColumn("Held", format="D MMM YYYY"),
+        "call": st.column_config.TextColumn("Call", width="large"),
+        "account": "Account",
+        "type": "Type",
+        "call_id": None,
+        **{
+            dimension: st.column_config.NumberColumn(dimension_title(dimension), format="%.0f")
+            for dimension in DIMENSIONS
         },
-    )
-    csv_button(frame, f"calls-{rep_id}")
+    },
+)

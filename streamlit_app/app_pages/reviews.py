@@ -5,28 +5,29 @@ import streamlit as st
 from streamlit_app.address import url_choice
 from streamlit_app.cached import ask
 from streamlit_app.chrome import day_text, moment_text, page_head, plain, stop_when_empty
-from streamlit_app.queries.reviews import weekly_reviews
+from streamlit_app.queries.reviews import review_weeks, weekly_reviews
 
 KINDS = {"rep": "Rep", "team": "Team", "leadership": "Leadership"}
 
 page_head(
     "Weekly reviews", lead="Drafts for conversations, one per rep, team and leadership. Edit before you use them."
 )
-reviews = ask(weekly_reviews)
-stop_when_empty(reviews, "No review has been written yet. They are made every Monday, or with `call-coach review`.")
+held = ask(review_weeks)
+stop_when_empty(held, "No review has been written yet. They are made every Monday, or with `call-coach review`.")
 
-weeks = list(dict.fromkeys(review.week_start.isoformat() for review in reviews))
+weeks = {found.week_start.isoformat(): found for found in held}
+newest = next(iter(weeks))
 with st.container(horizontal=True, vertical_alignment="bottom"):
     with st.container(width=220):
         week = url_choice(
             "Week",
-            weeks,
+            list(weeks),
             name="week",
-            default=weeks[0],
+            default=newest,
             what="week",
-            format_func=lambda start: f"Week of {start}",
+            format_func=lambda start: f"Week of {day_text(weeks[start].week_start)}",
         )
-    of_week = [review for review in reviews if review.week_start.isoformat() == week]
+    of_week = ask(weekly_reviews, week_start=weeks[week or newest].week_start)
     with st.container(width=320):
         listed = {review.review_id: f"{KINDS[review.kind]}: {review.recipient_name}" for review in of_week}
         review_id = url_choice(

@@ -131,22 +131,22 @@ for call in calls:
         with st.container(horizontal=True, gap="small", vertical_alignment="center"):
             link_to_call(call.call_id, f"**{plain(call.title or call.call_id)}**")
             link_to_rep(call.rep_id, plain(call.rep_name))
-            st.caption(
-                f"{day_text(call.started_at)} · {plain(call.account_name or 'no account')} · "
-                f"{plain((call.call_type or 'other').replace('_', ' '))}",
-                width="content",
-            )
+        facts = (
+            day_text(call.started_at),
+            call.account_name or "no account",
+            (call.call_type or "other").replace("_", " "),
+        )
         badges = [
             f":gray-badge[{dimension_title(name)} {score_text(call.scores[name])}]"
             for name in DIMENSIONS
             if name in call.scores
         ]
         badges += [f":blue-badge[{plain(kind)} objection]" for kind in call.objection_types]
-        if badges:
-            st.markdown(" ".join(badges))
+        lines = [f":gray[:small[{' · '.join(map(plain, facts))}]] {' '.join(badges)}"]
         if call.hit_text:
             said = call.hit_text if len(call.hit_text) <= 260 else call.hit_text[:260] + " …"
             more = f" · {call.n_hits} places" if call.n_hits > 1 else ""
-            st.caption(f"{clock(call.hit_start_ms or 0)} “{plain(said)}”{more}")
+            lines.append(f":gray[:small[{clock(call.hit_start_ms or 0)} “{plain(said)}”{more}]]")
+        st.markdown("  \n".join(lines))
 warehouse = database()
 csv_button(lambda: frame_of(search_calls(warehouse, viewer, **filters, limit=CSV_ROWS)), "search")  # type: ignore[arg-type]

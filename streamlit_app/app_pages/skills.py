@@ -1,17 +1,17 @@
 """What should the team practise?"""
 
-import pandas as pd
 import streamlit as st
 
+from streamlit_app.address import url_page
 from streamlit_app.cached import ask
 from streamlit_app.charts import frame_of
 from streamlit_app.chrome import (
     calls_text,
-    csv_button,
     dimension_title,
     link_to_rep,
     page_head,
     plain,
+    rows_table,
     stop_when_empty,
 )
 from streamlit_app.filters import dimension_choice, team_choice, window_choice
@@ -20,7 +20,13 @@ from streamlit_app.queries.metrics import DIMENSIONS, MIN_N_SHOW, help_for
 from streamlit_app.queries.skills import skills
 from streamlit_app.rubric_texts import criterion_title
 
-EVERYONE = "All"
+# no Gong id looks like it
+EVERYONE = "*"
+REPS_SHOWN = 12
+TABLE = (
+    *("rep_name", "role", "dimension", "criterion", "mean_level", "low", "high", "n_applicable"),
+    *("role_mean_level", "points_to_gain", "rubric_version"),
+)
 
 page_head("Skills", lead="Criteria by rep: what the team does reliably, and the topic for the next training.")
 with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -35,84 +41,74 @@ rows = ask(
 )
 stop_when_empty(rows, "No criterion was scored in this window.")
 
-frame = frame_of(rows)
-frame["criterion"] = [row.criterion_title or criterion_title(row.criterion_id) for row in rows]
-known = frame[frame["mean_level"].notna()]
-weighted = known.assign(level_calls=known["mean_level"] * known["n_applicable"])
-together = weighted.groupby(["dimension", "criterion_id", "criterion"], as_index=False)[
-    ["level_calls", "n_applicable"]
-].sum()
-together["mean_level"] = together["level_calls"] / together["n_applicable"]
-together["rep_name"] = EVERYONE
-if not together.empty:
-    weakest = together.sort_values(["mean_level", "criterion_id"]).iloc[0]
+known = [row for row in rows if row.mean_level is not None and row.n_applicable >= MIN_N_SHOW]
+cells = {(row.rep_id, row.criterion_id): Level(row.mean_level or 0, row.n_applicable) for row in known}
+criteria = {row.criterion_id: row for row in rows}
+titles = {name: row.criterion_title or criterion_title(name) for name, row in criteria.items()}
+for name in criteria:
+    levels = [cells[row.rep_id, name] for row in known if row.criterion_id == name]
+    n_calls = sum(level.n_calls for level in levels)
+    if n_calls:
+        mean = sum(level.mean_level * level.n_calls for level in levels) / n_calls
+        cells[EVERYONE, name] = Level(mean, n_calls)
+weakest = min(
+    (name for name in criteria if (EVERYONE, name) in cells),
+    key=lambda name: (cells[EVERYONE, name].mean_level, name),
+    default=None,
+)
+if weakest is not None:
+    level = cells[EVERYONE, weakest]
     st.markdown(
-        f"**Topic for training:** {plain(weakest['criterion'])} :gray[({dimension_title(weakest['dimension'])})], "
-        f"level **{weakest['mean_level']:.1f}** of 5 over {calls_text(int(weakest['n_applicable']))} "
-        f"in {window_days} days.",
+        f"**Topic for training:** {plain(titles[weakest])} :gray[({dimension_title(criteria[weakest].dimension)})], "
+        f"level **{level.mean_level:.1f}** of 5 over {calls_text(level.n_calls)} in {window_days} days.",
         help=help_for("criterion_level"),
     )
 st.caption(
     "Mean level per criterion and rep, from 1 (pale) to 5 (strong); the small number is n. "
-    f"{EVERYONE}: every call weighs the same. A dash: under {MIN_N_SHOW} calls with an opportunity."
+    f"All: every call weighs the same. A dash: under {MIN_N_SHOW} calls with an opportunity."
 )
-reps = list(dict.fromkeys(frame["rep_name"]))
-with st.grid(2, min_column_width=330, gap=("medium", "large")):
-    for name in [name for name in DIMENSIONS if name in set(frame["dimension"])]:
-        part = pd.concat([together, known])
-        part = part[part["dimension"] == name]
-        cells = {
-            (row.rep_name, row.criterion): Level(row.mean_level, row.n_applicable)
-            for row in part.itertuples()
-            if row.n_applicable >= MIN_N_SHOW
-        }
+reps = {row.rep_id: row.rep_name for row in rows}
+heat = st.container()
+first = REPS_SHOWN * (url_page(len(reps), page_size=REPS_SHOWN) - 1)
+shown = dict(list(reps.items())[first : first + REPS_SHOWN])
+with heat, st.grid(2, min_column_width=330, gap=("medium", "large")):
+    for name in [name for name in DIMENSIONS if any(row.dimension == name for row in rows)]:
         with st.container(gap="xsmall"):
             st.subheader(dimension_title(name), anchor=False)
             st.html(
                 heat_table(
                     cells,
-                    rows=[EVERYONE, *reps] if len(reps) > 1 else reps,
-                    columns=list(dict.fromkeys(frame[frame["dimension"] == name]["criterion"])),
-                    label=f"{dimension_title(name)}: mean level of each criterion for {len(reps)} reps",
+                    rows={EVERYONE: "All", **shown} if len(reps) > 1 else shown,
+                    columns={key: title for key, title in titles.items() if criteria[key].dimension == name},
+                    label=f"{dimension_title(name)}: mean level of each criterion for {len(shown)} reps",
                 )
             )
-with st.expander("As a table"):
-    st.dataframe(
-        frame[
-            [
-                "rep_name",
-                "role",
-                "dimension",
-                "criterion",
-                "mean_level",
-                "low",
-                "high",
-                "n_applicable",
-                "role_mean_level",
-                "points_to_gain",
-                "rubric_version",
-            ]
-        ],
-        hide_index=True,
-        alt="Mean level per rep and criterion",
-        column_config={
-            "rep_name": st.column_config.TextColumn("Rep", pinned=True),
-            "role": "Role",
-            "dimension": "Dimension",
-            "criterion": "Criterion",
-            "mean_level": st.column_config.NumberColumn("Level", format="%.1f", help=help_for("criterion_level")),
-            "low": st.column_config.NumberColumn("From", format="%.1f"),
-            "high": st.column_config.NumberColumn("To", format="%.1f"),
-            "n_applicable": "n",
-            "role_mean_level": st.column_config.NumberColumn("Mean of the role", format="%.1f"),
-            "points_to_gain": st.column_config.NumberColumn(
-                "Points to gain", format="%.1f", help="What a level of 5 would add to the dimension score."
-            ),
-            "rubric_version": "Rubric",
-        },
-    )
-    csv_button(frame, f"skills-{window_days}")
 with st.container(horizontal=True, gap="small", vertical_alignment="center"):
     st.caption("Open:", width="content")
-    for rep_id, rep_name in dict(zip(frame["rep_id"], frame["rep_name"], strict=True)).items():
+    for rep_id, rep_name in shown.items():
         link_to_rep(rep_id, plain(rep_name))
+frame = frame_of(rows)
+frame.insert(0, "criterion", frame["criterion_id"].map(titles))
+frame["dimension"] = frame["dimension"].map(dimension_title)
+rows_table(
+    "All levels as a table",
+    frame,
+    f"skills-{window_days}",
+    alt="Mean level per rep and criterion",
+    column_order=TABLE,
+    column_config={
+        "rep_name": st.column_config.TextColumn("Rep", pinned=True),
+        "role": "Role",
+        "dimension": "Dimension",
+        "criterion": "Criterion",
+        "mean_level": st.column_config.NumberColumn("Level", format="%.1f", help=help_for("criterion_level")),
+        "low": st.column_config.NumberColumn("From", format="%.1f"),
+        "high": st.column_config.NumberColumn("To", format="%.1f"),
+        "n_applicable": "n",
+        "role_mean_level": st.column_config.NumberColumn("Mean of the role", format="%.1f"),
+        "points_to_gain": st.column_config.NumberColumn(
+            "Points to gain", format="%.1f", help="What a level of 5 would add to the dimension score."
+        ),
+        "rubric_version": "Rubric",
+    },
+)

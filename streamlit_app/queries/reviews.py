@@ -24,6 +24,14 @@ class WeeklyReview:
     n_failed: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReviewWeek:
+    """A week with reviews a viewer may see."""
+
+    week_start: date
+    n_reviews: int
+
+
 # A team's review names its members, so it is for those who see the whole team: its manager and above.
 _REVIEWS = """
 reviews as (
@@ -54,24 +62,30 @@ reviews as (
                 and fct_weekly_reviews.recipient_id in (select visible_reps.rep_id from visible_reps)
             )
         )
-        and (%(week_start)s::date is null or fct_weekly_reviews.week_start = %(week_start)s)
-        and (%(review_id)s::text is null or fct_weekly_reviews.review_id = %(review_id)s)
 )
+"""
 
+_OF_WEEK = """
 select * from reviews
-order by week_start desc, kind desc, recipient_name, review_id
+where reviews.week_start = %(week_start)s
+order by reviews.kind desc, reviews.recipient_name, reviews.review_id
+"""
+
+_WEEKS = """
+select
+    reviews.week_start,
+    count(*) as n_reviews
+from reviews
+group by reviews.week_start
+order by reviews.week_start desc
 """
 
 
-def weekly_reviews(
-    database: Database,
-    viewer: Viewer,
-    *,
-    week_start: date | None = None,
-    review_id: str | None = None,
-    limit: int = 200,
-) -> Rows[WeeklyReview]:
-    """Newest week first."""
-    return database.rows(
-        viewer, WeeklyReview, _REVIEWS, {"week_start": week_start, "review_id": review_id}, limit=limit
-    )
+def review_weeks(database: Database, viewer: Viewer) -> Rows[ReviewWeek]:
+    """Newest week first; the texts of a year would be too many to read for it."""
+    return database.rows(viewer, ReviewWeek, _REVIEWS + _WEEKS)
+
+
+def weekly_reviews(database: Database, viewer: Viewer, week_start: date) -> Rows[WeeklyReview]:
+    """All reviews of one week."""
+    return database.rows(viewer, WeeklyReview, _REVIEWS + _OF_WEEK, {"week_start": week_start})

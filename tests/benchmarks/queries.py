@@ -100,7 +100,6 @@ class Known:
     team_id: str
     call_id: str
     moment_id: str
-    review_id: str | None
     today: date
 
 
@@ -110,13 +109,11 @@ def known_to(database: Database, viewer: Viewer, url: str) -> Known:
     rep = people.list_reps(database, viewer).rows[0]
     call = calls.latest_calls(database, viewer, rep_id=rep.rep_id, limit=20).rows[-1]
     moment = moments.list_moments(database, viewer, call_id=call.call_id, limit=1).rows[0]
-    written = reviews.weekly_reviews(database, viewer, limit=1).rows
     return Known(
         rep_id=rep.rep_id,
         team_id=rep.team_id,
         call_id=call.call_id,
         moment_id=moment.evidence_id,
-        review_id=written[0].review_id if written else None,
         today=today,
     )
 
@@ -206,11 +203,10 @@ def questions(database: Database, viewer: Viewer, known: Known) -> dict[str, Cal
         "search_calls, account": ask(search.search_calls, account="Account 17", with_total=True),
         "search_calls, rep": ask(search.search_calls, rep_id=rep, with_total=True, **quarter),
         "search_calls, team and type": ask(search.search_calls, team_id=team, call_type="demo", with_total=True),
-        "weekly_reviews": ask(reviews.weekly_reviews),
+        "review_weeks": ask(reviews.review_weeks),
         "weekly_reviews, week": ask(
             reviews.weekly_reviews, week_start=known.today - timedelta(days=known.today.weekday() + 7)
         ),
-        "weekly_reviews, one": ask(reviews.weekly_reviews, review_id=known.review_id),
         "judge_quality": ask(trust.judge_quality),
         "agreement": ask(trust.agreement),
         "pipeline_health": ask(trust.pipeline_health),

@@ -5,9 +5,12 @@ import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import psycopg
 import pytest
 
 from dagster_project.database.migrate import migrate
@@ -45,6 +48,53 @@ STALE = (
     "/call?call=call-finch-05-0&moment=gone",
 )
 OURS = re.compile(r"(http|ws)://127\.0\.0\.1|data:|blob:")
+CARDS = "[class*=st-key-queue-card-]"
+NOT_OPEN = "select moment_id from ops.queue_marks where mark = 'done' or snoozed_until > current_date"
+# where a table is downloaded, and what the warehouse holds in its columns
+CSVS = {
+    "queue": (
+        "/queue",
+        "select moment_id, rep_id, dimension, quote, round(priority_points::numeric, 1)::float as priority_points "
+        f"from marts.mart_coaching_queue where moment_id not in ({NOT_OPEN})",
+    ),
+    "leaderboard": (
+        "/leaderboard?dimension=objections&window=28",
+        "select rep_id, n_calls, tier, round(score, 1)::float as score from marts.mart_leaderboard "
+        "where dimension = 'objections' and window_days = 28",
+    ),
+    "transcript": (
+        "/call?call=call-finch-05-0&view=Transcript",
+        "select turn_id, speaker_label, start_ms, text from marts.fct_turns where call_id = 'call-finch-05-0'",
+    ),
+    "overview": (
+        "/",
+        "select distinct on (rep_id, dimension) rep_id, dimension, signal, rolling_n from marts.mart_rep_trends "
+        "where dimension <> 'call_brief' order by rep_id, dimension, week_start desc",
+    ),
+    "skills": (
+        "/skills?window=28&dimension=discovery",
+        "select rep_id, criterion_id, n_applicable, rubric_version from marts.mart_skill_gaps "
+        "where window_days = 28 and dimension = 'discovery'",
+    ),
+    "search": (
+        "/search?rep=finch&type=demo",
+        "select call_id, title, account_name from marts.fct_calls where rep_id = 'finch' and call_type = 'demo'",
+    ),
+    "moments": (
+        "/call?call=call-finch-05-0",
+        "select evidence_id, quote, polarity from marts.fct_evidence where call_id = 'call-finch-05-0' and is_current",
+    ),
+    "health": (
+        "/health",
+        "select day, n_calls, n_scored_calls, n_failed_scores from marts.mart_pipeline_health "
+        "where day > (now() at time zone 'UTC')::date - 28",
+    ),
+    "quality": (
+        "/quality",
+        "select rubric_version, n_quotes, n_quotes_verified from marts.mart_judge_quality",
+    ),
+}
+QUICK_CSVS = ("queue", "leaderboard", "transcript")
 WIDTHS = "[document.documentElement, document.querySelector('[data-testid=stMain]')].map((part) => part.scrollWidth)"
 READY_MS = 60_000
 Dashboard = Callable[..., AbstractContextManager[str]]
@@ -53,9 +103,16 @@ Opened = Callable[[Any, str], Any]
 
 
 @pytest.fixture(scope="module")
-def site(dashboard: Dashboard, desk_url: str) -> Iterator[str]:
-    with dashboard(desk_url) as url:
+def site(dashboard: Dashboard, module_desk_url: str) -> Iterator[str]:
+    with dashboard(module_desk_url) as url:
         yield url
+
+
+def expect_count(found: Any, n: int) -> None:
+    """Waits until so many of them are on the page."""
+    from playwright.sync_api import expect
+
+    expect(found).to_have_count(n, timeout=READY_MS)
 
 
 def text_of(page: Any) -> str:
@@ -119,6 +176,58 @@ def test_a_stale_link_says_so(path: str, site: str, page: Any, opened: Opened) -
     opened(page, site + path)
     assert page.locator("[data-testid=stAlert]").count() >= 1
     assert page.locator("[data-testid=stException]").count() == 0
+
+
+def test_a_moment_snoozed_with_a_note_is_away_until_its_day_and_then_back(
+    site: str, module_desk_url: str, page: Any, opened: Opened, settled: Settled
+) -> None:
+    opened(page, site + "/queue")
+    card = page.locator(CARDS).first
+    moment = str(card.get_attribute("class")).split("st-key-queue-card-")[1].split()[0]
+    same = page.locator(f".st-key-queue-card-{moment}")
+    card.get_by_role("button", name="Note").click()
+    page.get_by_role("textbox", name="Note").fill("After the launch.")
+    page.keyboard.press("Control+Enter")
+    settled(page)
+    card.get_by_role("button", name="Snooze").click()
+    page.get_by_role("button", name="2 weeks").click()
+    expect_count(same, 0)
+    with psycopg.connect(module_desk_url) as connection:
+        stored = connection.execute(
+            "select viewer_id, mark, snoozed_until, note from ops.queue_marks where moment_id = %s", [moment]
+        ).fetchall()
+        day = datetime.now(UTC).date() + timedelta(days=14)
+        assert stored == [("admin", "snoozed", day, "After the launch.")]
+        opened(page, site + "/queue?state=snoozed")
+        assert f"Snoozed until {day.day} {day:%b %Y} by admin" in same.inner_text()
+        assert "After the launch." in same.inner_text()
+        connection.execute("update ops.queue_marks set snoozed_until = current_date where moment_id = %s", [moment])
+    opened(page, site + "/queue")
+    # another mark makes the desk look again, which it otherwise does once a minute
+    page.locator(CARDS).last.get_by_role("button", name="Done").click()
+    expect_count(same, 1)
+    assert page.locator(CARDS).first.get_attribute("class") == same.get_attribute("class")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK_CSVS else pytest.param(name, marks=pytest.mark.slow) for name in CSVS]
+)
+def test_a_downloaded_table_holds_the_rows_of_its_view(
+    name: str, site: str, module_desk_url: str, page: Any, opened: Opened
+) -> None:
+    path, statement = CSVS[name]
+    opened(page, site + path)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").first.click()
+    assert download.value.suggested_filename.endswith(".csv")
+    written = pd.read_csv(download.value.path(), dtype=object, keep_default_na=False)
+    with psycopg.connect(module_desk_url) as connection:
+        held = connection.execute(statement)
+        columns = [column.name for column in held.description or ()]
+        expected = [tuple("" if value is None else str(value) for value in row) for row in held]
+    assert set(columns) <= set(written.columns)
+    assert sorted(written[columns].itertuples(index=False, name=None)) == sorted(expected)
+    assert expected
 
 
 @pytest.mark.slow

@@ -19,7 +19,8 @@ def test_the_number_in_a_cell_can_be_read_on_its_shade(tenths: int) -> None:
 
 
 def test_a_table_has_a_cell_or_a_dash_for_everything_and_names_are_never_markup() -> None:
-    html = heat_table({("<b>Al</b>", "Depth"): Level(3.24, 7)}, rows=["<b>Al</b>", "Bo"], columns=["Depth"], label="x")
+    rows = {"1": "<b>Al</b>", "2": "<b>Al</b>"}
+    html = heat_table({("1", "depth"): Level(3.24, 7)}, rows=rows, columns={"depth": "Depth"}, label="x")
     assert "&lt;b&gt;Al&lt;/b&gt;" in html
     assert "<b>3.2</b>" in html
     assert html.count(">–<") == 1

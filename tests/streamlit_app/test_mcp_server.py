@@ -182,6 +182,21 @@ async def test_a_page_of_another_site_cannot_reach_the_server(
     )
 
 
+async def test_long_work_says_how_far_it_is_while_it_is_under_way(server_url: str) -> None:
+    heard: list[tuple[float, float | None, str | None]] = []
+
+    async def on_progress(done: float, of: float | None, what: str | None) -> None:
+        heard.append((done, of, what))
+
+    async with connected(server_url, "read-robin") as client:
+        await client.call_tool("export_coaching_report", {"team": "Team Robin"}, progress_handler=on_progress)
+    reps = ("Finch Sample", "Heron Sample", "Wren Sample")
+    assert heard == [
+        *((nth, 3, f"reading {name}") for nth, name in enumerate(reps)),
+        (3, 3, "done"),
+    ]
+
+
 async def test_twenty_questions_at_once_are_all_answered(server_url: str) -> None:
     async with connected(server_url, "read-robin") as client:
         results = await asyncio.gather(

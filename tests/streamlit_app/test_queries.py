@@ -3,7 +3,7 @@
 import importlib
 import inspect
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from streamlit_app.queries import (
     talking,
     trust,
 )
-from streamlit_app.queries.database import Database
+from streamlit_app.queries.database import Database, UnreadableValueError
 from streamlit_app.queries.viewer import Viewer
 
 # the rows of each question, and which rep a row speaks of
@@ -65,6 +65,7 @@ OTHER_QUESTIONS = {
     "call_flags",
     "talk_shares",
     "weekly_reviews",
+    "review_weeks",
     "costs",
     "agreement",
     "judge_quality",
@@ -131,7 +132,10 @@ def test_sums_over_people_hold_the_viewers_people_only(
 def test_a_review_is_read_by_whom_it_is_about_and_by_those_above(
     role: str, desk: Database, viewers: dict[str, Viewer], visible: dict[str, set[str]]
 ) -> None:
-    found = reviews.weekly_reviews(desk, viewers[role])
+    weeks = reviews.review_weeks(desk, viewers[role])
+    assert [week.week_start for week in weeks] == sorted((week.week_start for week in weeks), reverse=True)
+    found = [row for week in weeks for row in reviews.weekly_reviews(desk, viewers[role], week.week_start)]
+    assert sum(week.n_reviews for week in weeks) == len(found)
     teams = {"rep": set(), "manager": {"robin"}, "other_manager": {"martin"}}.get(role, {"robin", "martin"})
     assert {row.recipient_id for row in found if row.kind == "rep"} == visible[role]
     assert {row.recipient_id for row in found if row.kind == "team"} == teams
@@ -162,6 +166,17 @@ def test_a_mark_of_a_minute_ago_moves_the_moment(own_desk: Database) -> None:
     assert (snoozed.moment_id, snoozed.note, snoozed.marked_by) == (first.moment_id, "After the launch.", "robin")
     marks.mark_moment(own_desk, robin, first.moment_id, mark="open")
     assert coaching_queue.coaching_queue(own_desk, robin).rows[0].moment_id == first.moment_id
+
+
+def test_a_snoozed_moment_comes_back_on_its_day(own_desk: Database) -> None:
+    robin = Viewer(viewer_id="robin", name="Robin Sample", role="manager", can_write=True)
+    first = coaching_queue.coaching_queue(own_desk, robin).rows[0]
+    today = datetime.now(UTC).date()
+    for days, state in ((1, "snoozed"), (0, "open")):
+        until = today + timedelta(days=days)
+        marks.mark_moment(own_desk, robin, first.moment_id, mark="snoozed", snoozed_until=until)
+        found = coaching_queue.coaching_queue(own_desk, robin, state=None, limit=500)
+        assert [row.state for row in found if row.moment_id == first.moment_id] == [state]
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -334,7 +349,7 @@ def test_hostile_text_is_only_ever_a_value(hostile: str, desk: Database, viewers
 
 
 def test_a_nul_byte_is_refused_without_touching_the_connection(desk: Database, viewers: dict[str, Viewer]) -> None:
-    with pytest.raises((ValueError, psycopg.DataError)):
+    with pytest.raises(UnreadableValueError, match="characters that are no text"):
         moments.list_moments(desk, viewers["rep"], text="a\x00b")
     assert calls.latest_calls(desk, viewers["rep"])
 
