@@ -24,11 +24,7 @@ told as (
         crm_objects.crm_system,
         coalesce(crm_objects.attributes ->> 'dealname', crm_objects.attributes ->> 'name')
             as deal_name,
-        coalesce(
-            crm_objects.attributes ->> 'stagename',
-            crm_objects.attributes ->> 'dealstage',
-            crm_objects.attributes ->> 'stage'
-        ) as stage,
+        {{ deal_stage_of('crm_objects.attributes') }} as stage,
         {{ number_of("crm_objects.attributes ->> 'amount'") }} as amount,
         {{ date_of("coalesce(
             crm_objects.attributes ->> 'closedate', crm_objects.attributes ->> 'close_date'

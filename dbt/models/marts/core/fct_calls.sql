@@ -23,6 +23,20 @@ reps as (
     select * from {{ ref('dim_reps') }}
 ),
 
+-- The deal as Gong saw it when the call took place, where Gong says so.
+deals_at_call as (
+    select
+        call_id,
+        {{ deal_stage_of('attributes') }} as stage,
+        {{ number_of("attributes ->> 'amount'") }} as amount
+    from {{ ref('int_call_crm_objects_unpacked') }}
+    where kind = 'deal' and rank_in_call = 1 and timing = 'TimeOfCall'
+),
+
+deals as (
+    select * from {{ ref('dim_deals') }}
+),
+
 participants as (
     select
         call_id,
@@ -73,12 +87,16 @@ joined as (
         calls.account_id,
         calls.account_name,
         calls.deal_id,
+        deals.amount_at_stake,
+        cast(coalesce(deals_at_call.amount, deals.amount) as numeric(14, 2)) as deal_amount,
         cast(coalesce(participants.n_participants, 0) as integer) as n_participants,
         cast(coalesce(analysed.n_dimensions_scored, 0) as integer) as n_dimensions_scored,
         calls.is_private,
         calls.is_deleted,
         calls.loaded_at,
         calls.week_start = clock.running_week_start as is_running_week,
+        coalesce(deals_at_call.stage, deals.stage) as deal_stage,
+        deals_at_call.call_id is not null as is_deal_as_of_call,
         coalesce(speech.n_turns, 0) as n_turns,
         coalesce(speech.n_words, 0) as n_words,
         speech.call_id is not null as has_transcript,
@@ -92,6 +110,8 @@ joined as (
     from calls
     cross join clock
     left join reps on calls.rep_id = reps.rep_id
+    left join deals_at_call on calls.call_id = deals_at_call.call_id
+    left join deals on calls.deal_id = deals.deal_id
     left join participants on calls.call_id = participants.call_id
     left join speech on calls.call_id = speech.call_id
     left join analysed on calls.call_id = analysed.call_id
@@ -123,6 +143,10 @@ select
     account_id,
     account_name,
     deal_id,
+    deal_stage,
+    deal_amount,
+    is_deal_as_of_call,
+    amount_at_stake,
     n_participants,
     n_turns,
     n_words,
