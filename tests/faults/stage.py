@@ -12,7 +12,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -205,9 +205,17 @@ def start_command(arguments: Sequence[str], *, environment: Mapping[str, str], l
 def phase(run: Run, log: str) -> str:
     """How far a run has come: "start", "load and score" or "marts"."""
     children = psutil.Process(run.pid).children(recursive=True) if run.poll() is None else []
-    if any("dbt" in " ".join(child.cmdline()) for child in children if child.is_running()):
+    if any("dbt" in command(child) for child in children):
         return "marts"
     return "load and score" if "known" in log or "read" in log else "start"
+
+
+def command(process: psutil.Process) -> str:
+    """The first words of a process's command line; nothing of one that has ended."""
+    try:
+        return " ".join(process.cmdline()[:3])[-60:]
+    except psutil.Error:
+        return ""
 
 
 def kill_group(group: int) -> None:
@@ -221,11 +229,12 @@ def kill_something(run: Run, rng: random.Random) -> str:
     """SIGKILL the whole group, the main process alone, or one of its children; says which."""
     choice = rng.choices(("group", "main process", "child"), weights=(60, 20, 20))[0]
     children = psutil.Process(run.pid).children(recursive=True) if run.poll() is None else []
-    if choice == "child" and children:
-        victim = rng.choice(children)
-        name = " ".join(victim.cmdline()[:3])[-60:] if victim.is_running() else "?"
-        victim.kill()
-        return f"child ({Path(name.split()[0]).name if name.split() else '?'})"
+    living = [(child, words) for child in children if (words := command(child).split())]
+    if choice == "child" and living:
+        victim, words = rng.choice(living)
+        with suppress(psutil.NoSuchProcess):
+            victim.kill()
+        return f"child ({Path(words[0]).name})"
     if choice == "main process":
         os.kill(run.pid, signal.SIGKILL)
         return choice
