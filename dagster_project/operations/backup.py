@@ -18,6 +18,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from dagster_project.database.migrate import migrate
+from dagster_project.database.tls import without_tls
 from dagster_project.local import postgres
 from dagster_project.operations.erase import erase_again
 from dagster_project.settings import libpq_environment
@@ -151,22 +152,32 @@ def _remember(database_url: str, tombstones: Sequence[tuple[object, ...]]) -> No
 
 def _tool(name: str, database_url: str, arguments: Sequence[str]) -> None:
     """Run a Postgres client program; the password goes through the environment, where `ps` does not show it."""
+    try:
+        with without_tls(database_url) as url:
+            done = subprocess.run(
+                [postgres.binaries() / name, *arguments],
+                env={**os.environ, **_tool_environment(url)},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+    except psycopg.OperationalError as error:
+        raise BackupError(f"{name} cannot reach the database: {str(error).strip()}") from error
+    if done.returncode != 0:
+        raise BackupError(f"{name} failed: {done.stderr.strip()[-1500:]}")
+
+
+def _tool_environment(database_url: str) -> dict[str, str]:
     parts = urlsplit(database_url)
-    environment = {
-        **os.environ,
+    return {
         "PGHOST": parts.hostname or "127.0.0.1",
         "PGPORT": str(parts.port or 5432),
         "PGUSER": unquote(parts.username or ""),
         "PGPASSWORD": unquote(parts.password or ""),
         "PGDATABASE": _database_of(database_url),
-        "PGSSLMODE": "prefer",
+        "PGSSLMODE": "disable",
         **libpq_environment(database_url),
     }
-    done = subprocess.run(
-        [postgres.binaries() / name, *arguments], env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise BackupError(f"{name} failed: {done.stderr.strip()[-1500:]}")
 
 
 def _database_of(database_url: str) -> str:
