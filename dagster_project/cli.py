@@ -65,9 +65,7 @@ def _run_weeks(settings: Settings, database_url: str, weeks: tuple[date, ...], n
     summary = read_summary(database_url, since=started)
     console.print(summary_screen(summary, seconds=time.monotonic() - began, next_steps=next_steps))
     if run.is_partial:
-        raise fail(
-            "The run stopped early and is partial (the reason is above); run the command again to go on.", Exit.PARTIAL
-        )
+        raise fail("The run is partial (the reason is above); run the command again to go on.", Exit.PARTIAL)
 
 
 @app.command(rich_help_panel=START, epilog="Example: [cyan]call-coach demo --data ~/gong-export[/cyan]")
@@ -100,12 +98,16 @@ def demo(
         last = company_date(home)
         first = last - timedelta(weeks=11)
     logger.info("starting Postgres, a Gong simulator and a Claude sandbox")
+    try:
+        weeks = weeks_between(first, last)
+    except ValueError as error:
+        raise fail(str(error)) from error
     with demo_services(home, data) as services:
         remember_demo(home, data)
         _run_weeks(
             settings,
             services.database_url,
-            weeks_between(first, last),
+            weeks,
             [
                 "[bold]uv run call-coach up[/bold] opens the dashboard, the Dagster UI and the MCP server on this data",
                 "[bold]uv run call-coach demo[/bold] again costs no request; after a change to a rubric in "
@@ -142,13 +144,17 @@ def run(
     to_week = monday(week) or monday(last) or today
     if from_week > to_week:
         raise fail(f"The first week ({from_week}) is after the last ({to_week}).")
+    try:
+        weeks = weeks_between(from_week, to_week)
+    except ValueError as error:
+        raise fail(str(error)) from error
     with warehouse(settings) as database_url:
         if mode == "full":
             _read_everything(database_url)
         _run_weeks(
             settings,
             database_url,
-            weeks_between(from_week, to_week),
+            weeks,
             ["[bold]uv run call-coach up[/bold] opens the dashboard, the Dagster UI and the MCP server"],
         )
 

@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
-FIRST_WEEK = "2024-01-01"
+# before the five years that calls are kept
+FIRST_WEEK = "2020-01-06"
 
 call_weeks = dg.WeeklyPartitionsDefinition(start_date=FIRST_WEEK, day_offset=1, end_offset=1)
 
@@ -17,8 +18,14 @@ def week_of(moment: datetime | date) -> date:
 
 
 def weeks_between(first: date, last: date) -> tuple[date, ...]:
-    """The Mondays from the week of `first` to the week of `last`, both included."""
+    """The Mondays from the week of `first` to the week of `last`, both included.
+
+    Raises ValueError when there is no partition for one of them.
+    """
     start, end = week_of(first), week_of(last)
+    newest = week_of(datetime.now(UTC))
+    if start < date.fromisoformat(FIRST_WEEK) or end > newest:
+        raise ValueError(f"Weeks go from {FIRST_WEEK} to {newest}; {start} to {end} is not within.")
     return tuple(start + timedelta(weeks=n) for n in range((end - start).days // 7 + 1))
 
 

@@ -221,3 +221,13 @@ def test_a_proposed_page_is_shown_as_a_change_and_turned_down_with_a_reason(call
     assert call("knowledge", "proposals", "reject", proposal_id[:8], "--reason", "Not yet public.")[0] == Exit.DONE
     assert "Not yet public." in call("knowledge", "proposals", "list", "--status", "rejected")[1]
     assert call("knowledge", "proposals", "show", "none")[0] == Exit.WRONG_REQUEST
+
+
+def test_a_run_of_weeks_that_no_warehouse_has_is_refused_before_anything_starts(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GONG_API_KEY", "GONG_API_SECRET", "ANTHROPIC_API_KEY"):
+        monkeypatch.setenv(name, "planted")
+    code, text = call("run", "--week", "2019-06-05")
+    assert code == Exit.WRONG_REQUEST
+    assert "Weeks go from 2020-01-06" in text

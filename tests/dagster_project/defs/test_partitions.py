@@ -1,5 +1,7 @@
 from datetime import UTC, date, datetime, timedelta, timezone
 
+import pytest
+
 from dagster_project.defs.partitions import call_weeks, week_of, weeks_between, window_of
 
 
@@ -22,6 +24,12 @@ def test_weeks_between_two_days_include_both_ends() -> None:
         date(2026, 11, 2),
         date(2026, 11, 9),
     )
+
+
+@pytest.mark.parametrize("day", [date(2019, 12, 30), datetime.now(UTC).date() + timedelta(days=7)])
+def test_a_week_without_a_partition_is_refused_with_the_ones_there_are(day: date) -> None:
+    with pytest.raises(ValueError, match="Weeks go from 2020-01-06 to"):
+        weeks_between(day, day)
 
 
 def test_a_window_is_half_open() -> None:
