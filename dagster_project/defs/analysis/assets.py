@@ -85,7 +85,12 @@ def dimension_scores(
     for dimension, outcome in report.dimensions.items():
         yield dg.MaterializeResult(
             asset_key=["analysis", dimension],
-            metadata={**_metadata(outcome), **hit_rates(outcome), IS_PARTIAL: report.stop_kind is not None},
+            metadata={
+                **_metadata(outcome),
+                **hit_rates(outcome),
+                # what failed is asked again by the next run
+                IS_PARTIAL: report.stop_kind is not None or not report.is_complete,
+            },
         )
 
 
