@@ -13,8 +13,8 @@ from streamlit_app.queries.trust import agreement, judge_quality
 ORDER = [
     *("dimension", "quote_verified_rate", "n_quotes", "exact_agreement", "within_one_agreement", "kappa"),
     *("mean_signed_error", "n_human_levels", "managers_agree", "n_opinions", "marker_flip_rate", "repeat_score_sd"),
-    *("n_repeated", "na_share", "n_answers", "n_quotes_verified", "n_quotes_repaired", "n_quotes_dropped"),
-    *("rubric_version", "is_current", "is_sandbox"),
+    *("n_repeated", "length_correlation", "na_share", "n_answers", "n_quotes_verified", "n_quotes_repaired"),
+    *("n_quotes_dropped", "rubric_version", "is_current", "is_sandbox"),
 ]
 
 page_head("Judge quality", lead="How far the machine's judgements can be trusted, and what people say about them.")
@@ -102,6 +102,9 @@ st.dataframe(
         "n_repeated": "Repeated",
         "marker_flip_rate": st.column_config.NumberColumn("Markers that flip", format="percent"),
         "repeat_score_sd": st.column_config.NumberColumn("Repeat spread", format="%.1f"),
+        "length_correlation": st.column_config.NumberColumn(
+            "Score and length", format="%.2f", help=help_for("length_correlation")
+        ),
         "managers_agree": st.column_config.NumberColumn("Managers agree", format="percent"),
         "n_opinions": "Opinions",
     },

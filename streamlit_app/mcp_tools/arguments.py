@@ -42,6 +42,7 @@ MetricName = Literal[
     "saved_against_rubric_only",
     "kappa",
     "repeat_score_sd",
+    "length_correlation",
 ]
 
 

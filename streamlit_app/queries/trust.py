@@ -30,6 +30,7 @@ class JudgeQuality:
     n_repeated: int
     marker_flip_rate: float | None
     repeat_score_sd: float | None
+    length_correlation: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +102,8 @@ quality as (
         mart_judge_quality.kappa,
         mart_judge_quality.n_repeated,
         mart_judge_quality.marker_flip_rate,
-        mart_judge_quality.repeat_score_sd
+        mart_judge_quality.repeat_score_sd,
+        mart_judge_quality.length_correlation
     from marts.mart_judge_quality
     left join current_versions
         on

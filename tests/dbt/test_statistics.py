@@ -152,6 +152,19 @@ def test_quadratic_kappa_is_as_by_hand(shared_warehouse: Warehouse) -> None:
     assert float(kappa) == pytest.approx(1 - 0.25 / 3.5)  # type: ignore[arg-type]
 
 
+def test_a_correlation_is_as_by_hand_and_withheld_on_too_few_pairs(shared_warehouse: Warehouse) -> None:
+    # 1 to 30 with 1, 0, 1, ...: covariance 225/30 - 15.5 / 2 = -0.25; deviations sqrt(899/12) and 0.5
+    rows = show(
+        shared_warehouse,
+        """
+        select {{ correlation('n', 'mod(n, 2)') }} as r from generate_series(1, 30) as n
+        union all
+        select {{ correlation('n', 'mod(n, 2)') }} as r from generate_series(1, 29) as n
+        """,
+    )
+    assert sorted((None if r is None else round(float(r), 4) for [r] in rows), key=str) == [-0.0578, None]
+
+
 def test_a_dimension_is_weighed_over_what_applied_and_only_above_sixty_percent(shared_warehouse: Warehouse) -> None:
     # (60 * 2/4 + 20 * 4/4) / 80; half of the weight is too little
     rows = show(

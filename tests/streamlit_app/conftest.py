@@ -549,6 +549,7 @@ def _add_trust(add: Any, rubrics: Any) -> None:
             n_moments_reviewed=0,
             n_moments_agreed=0,
             n_repeated=0,
+            length_correlation=0.11,
         )
         for number, criterion in enumerate(rubric.criteria, start=1):
             add(

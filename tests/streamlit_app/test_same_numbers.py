@@ -264,6 +264,12 @@ def repeat_score_sd(shown: Shown) -> None:
     assert shown.metric("quality", "Spread when repeated") == ("–" if wanted is None else f"{wanted:.1f}")
 
 
+def length_correlation(shown: Shown) -> None:
+    wanted = shown.sql("select length_correlation from marts.mart_judge_quality where dimension = 'discovery'")
+    table = shown.table("quality")
+    assert table[table["dimension"] == "Discovery"]["length_correlation"].iloc[0] == pytest.approx(wanted, abs=0.005)
+
+
 def points_to_gain(shown: Shown) -> None:
     wanted = shown.sql(
         "select max(points_to_gain) from marts.mart_skill_gaps where rep_id = 'finch' and window_days = 90"
@@ -283,7 +289,7 @@ CHECKS: tuple[Callable[[Shown], None], ...] = (
     *(dimension_score, criterion_level, mean_score, rolling_score, trend_signal, leaderboard_score, coverage),
     *(quote_verified_rate, talk_ratio, longest_monologue, patience, interruption_rate, switches_per_min),
     *(questions_per_hour, cost_per_scored_call, cache_hit_rate, saved_against_no_caching, agreement_with_managers),
-    *(kappa, repeat_score_sd, points_to_gain, priority_points),
+    *(kappa, repeat_score_sd, length_correlation, points_to_gain, priority_points),
 )
 
 

@@ -94,6 +94,18 @@ coverage as (
     from {{ ref('fct_scores') }}
     where status = 'scored'
     group by dimension, rubric_version
+),
+
+-- A judge that pays for words gives long calls more.
+lengths as (
+    select
+        scores.dimension,
+        scores.rubric_version,
+        {{ correlation('scores.score', 'calls.n_words') }} as length_correlation
+    from {{ ref('fct_scores') }} as scores
+    inner join {{ ref('fct_calls') }} as calls on scores.call_id = calls.call_id
+    where scores.status = 'scored' and scores.score is not null and calls.n_words > 0
+    group by scores.dimension, scores.rubric_version
 )
 
 select
@@ -117,7 +129,8 @@ select
     round(agreement.mean_signed_error, 3) as mean_signed_error,
     round(agreement.kappa, 3) as kappa,
     round(repeats.marker_flip_rate, 4) as marker_flip_rate,
-    round(repeats.repeat_score_sd, 2) as repeat_score_sd
+    round(repeats.repeat_score_sd, 2) as repeat_score_sd,
+    round(lengths.length_correlation, 2) as length_correlation
 from answers
 left join agreement
     on
@@ -135,3 +148,7 @@ left join coverage
     on
         answers.dimension = coverage.dimension
         and answers.rubric_version = coverage.rubric_version
+left join lengths
+    on
+        answers.dimension = lengths.dimension
+        and answers.rubric_version = lengths.rubric_version
