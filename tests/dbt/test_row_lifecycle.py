@@ -330,6 +330,7 @@ def test_rebuilding_one_parent_alone_leaves_every_mart_readable(changed: Warehou
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_rebuilding_any_parent_alone_leaves_every_mart_readable(changed: Warehouse) -> None:
     names = tables(changed)
     listed = changed.dbt("list", "--resource-type", "model", "--output", "name").result
