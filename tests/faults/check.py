@@ -234,7 +234,9 @@ def _gong_storms(events: list[Event], reference: Event) -> Verdict:
     uncounted = sum(max(0, event["served"] - event["counted"]) for event in seen)
     fastest = max(event["most_in_a_second"] for event in seen)
     runs = "; ".join(
-        f"{event['kind']}: {sum(event['struck'].values())} faults, exit codes {event['codes']}" for event in seen
+        f"{event['kind']}: {sum(event['struck'].values())} faults of {len(event['struck'])} kinds, "
+        f"exit codes {event['codes']}"
+        for event in seen
     )
     is_kept = not (unsaid or crashes or calm or uncounted) and fastest <= GONG_LIMIT
     return Verdict(
