@@ -33,6 +33,18 @@
     {% endif %}
 {% endmacro %}
 
+{# For a table whose rows are all computed anew: what no longer has a parent goes, `unique_key` replaces the rest. #}
+{% macro delete_gone_rows(parent, key) %}
+    {% if is_incremental() %}
+    delete from {{ this }} as stored
+    {% if not lacks_hashes() %}
+    where not exists (
+        select 1 from {{ parent }} as parent where parent.{{ key }} = stored.{{ key }}
+    )
+    {% endif %}
+    {% endif %}
+{% endmacro %}
+
 {% macro where_not_held(alias, first_row=none) %}
     {% if is_incremental() and not lacks_hashes() %}
         and not exists (

@@ -198,6 +198,7 @@ def test_what_grows_with_calls_is_incremental(models: dict[str, Any]) -> None:
         *("int_sentences_ordered", "int_participants_measured", "int_answers_counted", "fct_turns", "fct_scores"),
         *("fct_criterion_scores", "fct_marker_findings", "fct_evidence", "fct_call_briefs", "fct_objections"),
         *("fct_next_steps", "fct_call_flags", "fct_llm_requests", "fct_statements", "fct_call_participants"),
+        *("fct_calls", "int_scores_rolled", "mart_llm_costs", "mart_cache_savings"),
         *("int_call_parties_unpacked", "int_call_crm_objects_unpacked", "int_gong_interaction_unpacked"),
     )
     for name in growing:

@@ -178,13 +178,14 @@ def test_building_twice_gives_identical_rows(story: dict[str, Any]) -> None:
         assert rows == story["second"][table], table
 
 
-def test_rows_that_did_not_change_are_not_written_again(changed: Warehouse) -> None:
+@pytest.mark.parametrize("table", ["fct_turns", "fct_calls"])
+def test_rows_that_did_not_change_are_not_written_again(changed: Warehouse, table: str) -> None:
     transactions = changed.one(
-        """
+        f"""
         select
             count(distinct xmin::text) filter (where call_id = 'steady') as of_steady,
             count(distinct xmin::text) as of_all
-        from marts.fct_turns
+        from marts.{table}
         """
     )
     assert transactions["of_steady"] == 1

@@ -4,8 +4,12 @@ scores as (
     select * from {{ ref('int_scores_rolled') }}
 ),
 
+-- Who left is compared with and not shown. Where Gong's users cannot be read, nobody has left.
 reps as (
-    select * from {{ ref('dim_reps') }}
+    select
+        known.*,
+        known.is_active or not bool_or(known.is_active) over () as is_here
+    from {{ ref('dim_reps') }} as known
 ),
 
 clock as (
@@ -154,3 +158,4 @@ select
     shrunk.is_sandbox
 from shrunk
 inner join reps on shrunk.rep_id = reps.rep_id
+where reps.is_here

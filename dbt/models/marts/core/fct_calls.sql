@@ -1,13 +1,20 @@
 {{
     config(
+        materialized='incremental',
+        incremental_strategy='delete+insert',
+        unique_key='call_id',
+        on_schema_change='append_new_columns',
         indexes=[
             {'columns': ['started_at']},
             {'columns': ['rep_id', 'started_at']},
             {'columns': ['account_id']},
             {'columns': ['is_deleted', 'call_id']},
         ],
+        pre_hook="{{ delete_gone_rows(parent=ref('int_calls_classified'), key='call_id') }}",
+        post_hook="{{ index_hashes() }}",
     )
 }}
+-- A row is made of many tables: all are computed, and those that say something new are written.
 
 with
 
@@ -118,45 +125,58 @@ joined as (
     left join answered on calls.call_id = answered.call_id
 ),
 
-final as (
+completed as (
     select
         joined.*,
         joined.ineligible_reason is null as is_eligible,
         joined.n_dimensions_scored > 0 as is_scored
     from joined
+),
+
+final as (
+    select
+        call_id,
+        title,
+        url,
+        started_at,
+        week_start,
+        is_running_week,
+        duration_s,
+        direction,
+        scope,
+        language,
+        call_type,
+        rep_id,
+        rep_name,
+        account_id,
+        account_name,
+        deal_id,
+        deal_stage,
+        deal_amount,
+        is_deal_as_of_call,
+        amount_at_stake,
+        n_participants,
+        n_turns,
+        n_words,
+        has_transcript,
+        is_eligible,
+        ineligible_reason,
+        n_dimensions_scored,
+        is_scored,
+        is_sandbox,
+        is_private,
+        is_deleted,
+        loaded_at
+    from completed
+),
+
+hashed as (
+    select
+        final.*,
+        md5(cast(final as text)) as source_hash
+    from final
 )
 
-select
-    call_id,
-    title,
-    url,
-    started_at,
-    week_start,
-    is_running_week,
-    duration_s,
-    direction,
-    scope,
-    language,
-    call_type,
-    rep_id,
-    rep_name,
-    account_id,
-    account_name,
-    deal_id,
-    deal_stage,
-    deal_amount,
-    is_deal_as_of_call,
-    amount_at_stake,
-    n_participants,
-    n_turns,
-    n_words,
-    has_transcript,
-    is_eligible,
-    ineligible_reason,
-    n_dimensions_scored,
-    is_scored,
-    is_sandbox,
-    is_private,
-    is_deleted,
-    loaded_at
-from final
+select hashed.*
+from hashed
+where true {{ where_not_held('hashed') }}
