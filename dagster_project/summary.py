@@ -144,6 +144,8 @@ with moments as (
         evidence.is_current
         and evidence.quote_verified
         and length(evidence.quote) between 40 and 240
+        -- older calls would not be the latest, and a large warehouse has many
+        and evidence.week_start > (select max(week_start) - 28 from marts.fct_calls)
 ),
 
 first_of_rep as (

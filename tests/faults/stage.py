@@ -135,7 +135,7 @@ class Stage:
     def claude(self, **wanted: Any) -> dict[str, Any]:
         """Switch the sandbox's faults and behaviour; returns its statistics."""
         request = Request(f"{self.claude_url}/_control", data=json.dumps(wanted).encode(), method="POST")
-        with urlopen(request, timeout=10) as answer:
+        with urlopen(request, timeout=60) as answer:
             return dict(json.load(answer))
 
     def observe(self, scenario: str, database_url: str, **facts: Any) -> None:

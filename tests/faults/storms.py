@@ -102,7 +102,7 @@ def _observe_gong(
 
 def _control(gong: str, **wanted: Any) -> dict[str, Any]:
     """Exchange the simulator's faults; returns what it saw so far."""
-    with urlopen(Request(f"{gong}/_control", data=json.dumps(wanted).encode(), method="POST"), timeout=10) as answer:
+    with urlopen(Request(f"{gong}/_control", data=json.dumps(wanted).encode(), method="POST"), timeout=60) as answer:
         return dict(json.load(answer))
 
 
