@@ -113,7 +113,7 @@ def _disk(patient: Patient) -> Iterator[Finding]:
         )
     else:
         state = State.OK if free_gb >= COMFORTABLE_FREE_GB else State.WARNING
-        advice = "" if state is State.OK else "A year of 500 calls a week takes about 12 GB."
+        advice = "" if state is State.OK else "A year of 500 calls a week takes about 9 GB."
         yield Finding("Disk", state, f"{free_gb:.0f} GB free at {existing}", advice)
 
 
