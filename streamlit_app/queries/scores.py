@@ -101,12 +101,15 @@ class ScoredCall:
     is_sandbox: bool
 
 
+# Written out wherever they bound a week: of a joined row the planner knows no value, and reads every score there is.
+_UNTIL = "coalesce(%(until)s::date, %(window_end)s::date)"
+_SINCE = f"coalesce(%(since)s::date, {_UNTIL} - 27)"
+
 _MEANS = """
 bounds as (
     select
-        coalesce(%(until)s::date, anchor.window_end) as until,
-        coalesce(%(since)s::date, coalesce(%(until)s::date, anchor.window_end) - 27) as since
-    from anchor
+        {until} as until,
+        {since} as since
 ),
 
 -- scores of two rubric versions are never averaged: the newest version of the period counts
@@ -120,7 +123,8 @@ versions as (
     where
         fct_scores.is_current
         and fct_scores.score is not null
-        and fct_scores.week_start >= bounds.since - 6
+        and fct_scores.week_start >= {since} - 6
+        and fct_scores.week_start <= {until}
         and fct_scores.started_at >= bounds.since
         and fct_scores.started_at < bounds.until + 1
     group by fct_scores.dimension, fct_scores.rubric_version
@@ -152,7 +156,8 @@ scores as (
         fct_scores.is_current
         and fct_scores.status = 'scored'
         and fct_scores.call_id not in (select deleted_calls.call_id from deleted_calls)
-        and fct_scores.week_start >= bounds.since - (bounds.until - bounds.since + 1) - 6
+        and fct_scores.week_start >= {since} - ({until} - {since} + 1) - 6
+        and fct_scores.week_start <= {until}
         and fct_scores.started_at >= bounds.since - (bounds.until - bounds.since + 1)
         and fct_scores.started_at < bounds.until + 1
         and fct_scores.dimension <> 'call_brief'
@@ -223,7 +228,7 @@ select
 from judged
 cross join bounds
 order by judged.dimension
-"""
+""".replace("{since}", _SINCE).replace("{until}", _UNTIL)
 
 _WEEKS = """
 weeks as (
@@ -254,15 +259,27 @@ order by dimension, week_start
 """
 
 _STANDINGS = """
+dimensions as (
+    select distinct dim_rubric_criteria.dimension
+    from marts.dim_rubric_criteria
+    where dim_rubric_criteria.is_current
+),
+
+-- one look-up per rep and dimension; numbering the weeks would read all of them
 newest as (
-    select
-        mart_rep_trends.*,
-        row_number() over (
-            partition by mart_rep_trends.rep_id, mart_rep_trends.dimension
-            order by mart_rep_trends.week_start desc
-        ) as nth_newest
-    from marts.mart_rep_trends
-    inner join visible_reps on mart_rep_trends.rep_id = visible_reps.rep_id
+    select trend.*
+    from visible_reps
+    cross join dimensions
+    cross join lateral (
+        select mart_rep_trends.*
+        from marts.mart_rep_trends
+        where
+            mart_rep_trends.rep_id = visible_reps.rep_id
+            and mart_rep_trends.dimension = dimensions.dimension
+        order by mart_rep_trends.week_start desc
+        limit 1
+    ) as trend
+    where %(rep_id)s::text is null or visible_reps.rep_id = %(rep_id)s
 ),
 
 standings as (
@@ -287,10 +304,8 @@ standings as (
     from newest
     inner join marts.dim_reps on newest.rep_id = dim_reps.rep_id
     where
-        newest.nth_newest = 1
-        and newest.dimension <> 'call_brief'
-        and (%(team_id)s::text is null or dim_reps.team_id = %(team_id)s)
-        and (%(rep_id)s::text is null or newest.rep_id = %(rep_id)s)
+        %(team_id)s::text is null
+        or dim_reps.team_id = %(team_id)s
 )
 
 select * from standings

@@ -54,8 +54,9 @@ found as (
         and (%(rep_id)s::text is null or fct_statements.rep_id = %(rep_id)s)
         and (%(team_id)s::text is null or dim_reps.team_id = %(team_id)s)
         and (%(verdict)s::text is null or fct_statements.verdict = %(verdict)s)
-        and (%(since)s::date is null or fct_statements.started_at >= %(since)s)
-        and (%(until)s::date is null or fct_statements.started_at < %(until)s::date + 1)
+        -- compared as what it is: through a cast the policies let no index be used
+        and (%(since)s::date is null or fct_statements.started_at >= %(since)s::date::timestamptz)
+        and (%(until)s::date is null or fct_statements.started_at < (%(until)s::date + 1)::timestamptz)
 )
 """
 
