@@ -223,7 +223,9 @@ try:
             st.button("Sign out", icon=":material/logout:", on_click=st.logout, type="tertiary")
         st.caption(DISCLAIMER)
     started = time.perf_counter()
-    page.run()
+    # only seen by whoever waits: the word comes after half a second
+    with st.spinner("Reading the warehouse …"):
+        page.run()
     _record_view(page.url_path or "overview", round((time.perf_counter() - started) * 1000))
 except UnknownViewerError as refusal:
     st.title("No access", anchor=False)

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 import pandas as pd
 import streamlit as st
 
-from streamlit_app.cached import ask, current_viewer
+from streamlit_app.cached import ask, current_viewer, forget_answers
 from streamlit_app.queries.database import WarehouseError
 from streamlit_app.queries.freshness import Freshness, freshness
 from streamlit_app.queries.metrics import DIMENSION_TITLES
@@ -114,6 +114,17 @@ def stop_when_empty(rows: Any, message: str) -> None:
     if not rows:
         st.info(message, icon=":material/inbox:")
         st.stop()
+
+
+def store(write: Callable[[], None], done: str) -> None:
+    """What a button writes, and the word about it; what goes wrong in a callback reaches no page."""
+    try:
+        write()
+    except (WarehouseError, LookupError) as trouble:
+        st.toast(f"Not stored. {trouble}", icon=":material/error:")
+        return
+    forget_answers()
+    st.toast(done, icon=":material/check:")
 
 
 def csv_button(

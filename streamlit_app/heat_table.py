@@ -49,8 +49,8 @@ def heat_table(
 ) -> str:
     """One row per rep, one column per criterion, each an id with its title; a dash where too few calls were seen."""
     heads = "".join(
-        '<th scope="col" style="padding:2px 4px;font-weight:500;font-size:.8em;vertical-align:bottom;line-height:1.2;'
-        f'overflow-wrap:anywhere">{plain_html(title)}</th>'
+        '<th scope="col" style="padding:2px;font-weight:500;font-size:.74em;vertical-align:bottom;line-height:1.2;'
+        f'hyphens:auto;overflow-wrap:anywhere">{plain_html(title)}</th>'
         for title in columns.values()
     )
     body = "".join(
@@ -61,7 +61,7 @@ def heat_table(
         for row, name in rows.items()
     )
     return (
-        f'<table aria-label="{plain_html(label)}" style="width:100%;border-collapse:collapse;table-layout:fixed;'
-        f'font-variant-numeric:tabular-nums"><colgroup><col style="width:27%"></colgroup>'
+        f'<table lang="en" aria-label="{plain_html(label)}" style="width:100%;border-collapse:collapse;'
+        f'table-layout:fixed;font-variant-numeric:tabular-nums"><colgroup><col style="width:25%"></colgroup>'
         f"<thead><tr><td></td>{heads}</tr></thead><tbody>{body}</tbody></table>"
     )

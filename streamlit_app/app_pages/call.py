@@ -5,7 +5,7 @@ from typing import NoReturn
 import streamlit as st
 
 from streamlit_app.address import url_choice, url_value
-from streamlit_app.cached import ask, current_viewer, database, forget_answers
+from streamlit_app.cached import ask, current_viewer, database
 from streamlit_app.charts import frame_of, talk_strip
 from streamlit_app.chrome import (
     calls_text,
@@ -19,6 +19,7 @@ from streamlit_app.chrome import (
     polarity_badge,
     said_before,
     score_text,
+    store,
 )
 from streamlit_app.queries.calls import (
     NoSuchCallError,
@@ -122,9 +123,11 @@ for review in ask(moment_reviews, call_id=call_id):
 
 
 def judge(evidence_id: str, verdict: Verdict) -> None:
-    review_moment(database(), viewer, evidence_id, verdict=verdict, note=st.session_state.get(f"note-{evidence_id}"))
-    forget_answers()
-    st.toast(f"Stored: you {verdict} with this moment.", icon=":material/how_to_reg:")
+    note = st.session_state.get(f"note-{evidence_id}")
+    store(
+        lambda: review_moment(database(), viewer, evidence_id, verdict=verdict, note=note),
+        f"Stored: you {verdict} with this moment.",
+    )
 
 
 def opinions(moment: Moment, *, is_linked: bool) -> None:
@@ -264,15 +267,11 @@ elif view == "Brief":
                 f":gray[:small[{clock(objection.start_ms)}]]"
             )
             st.markdown(f"“{plain(objection.quote)}”")
-            if objection.response_turn_id:
-                answer = ask(
-                    call_turns,
-                    call_id=call_id,
-                    first_turn_id=objection.response_turn_id,
-                    last_turn_id=objection.response_turn_id,
-                )
-                for turn in answer:
-                    st.caption(f"Answer at {clock(turn.start_ms)}: {plain(turn.text)}")
+            answer = next((turn for turn in turns if turn.turn_id == objection.response_turn_id), None)
+            if answer is not None:
+                st.caption(f"Answer at {clock(answer.start_ms)}: {plain(answer.text)}")
+    if objections:
+        csv_button(frame_of(objections), f"objections-{call_id}")
     flags = ask(call_flags, call_id=call_id)
     if flags:
         st.subheader("Risks and opportunities", anchor=False)
@@ -294,6 +293,8 @@ elif view == "Brief":
                 f":gray-badge[due: {plain(step.due or 'not dated')}]"
             )
             st.caption(f"{clock(step.start_ms)} “{plain(step.quote)}”")
+    if steps:
+        csv_button(frame_of(steps), f"next-steps-{call_id}")
 elif view == "Product":
     said = ask(list_statements, call_id=call_id, limit=200)
     if not said:

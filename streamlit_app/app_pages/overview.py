@@ -25,7 +25,7 @@ from streamlit_app.queries.metrics import DIMENSIONS, MIN_N_SHOW, help_for
 from streamlit_app.queries.scores import RepDimension, dimension_means, dimension_weeks, standings
 from streamlit_app.queries.skills import Skill, focus_skill, skills
 from streamlit_app.rubric_texts import criterion_title
-from streamlit_app.sparkline import sparkline
+from streamlit_app.week_bars import week_bars
 
 ARROWS = {"up": " :green[:material/trending_up:]", "down": " :orange[:material/trending_down:]"}
 N_MOMENTS = 3
@@ -60,11 +60,11 @@ with st.grid(4, min_column_width=170):
                 delta_description="clear change" if is_clear else None,
                 format="%.0f",
             )
-            past = [week for week in weeks if week.dimension == dimension and not week.is_running_week]
-            label = f"{dimension_title(dimension)}: weekly means of {len(past)} weeks, on a scale of 0 to 100"
-            line = sparkline(past, label=label)
-            if line is not None:
-                st.html(line)
+            own_weeks = [week for week in weeks if week.dimension == dimension]
+            label = f"{dimension_title(dimension)}: weekly means of {len(own_weeks)} weeks, on a scale of 0 to 100"
+            bars = week_bars(own_weeks, label=label)
+            if bars is not None:
+                st.html(bars)
             before = (
                 "no mean in the 28 days before"
                 if tile.previous_mean_score is None
@@ -72,7 +72,7 @@ with st.grid(4, min_column_width=170):
                 + ("" if is_clear else ", no clear change")
             )
             st.caption(f"{interval_text(tile.low, tile.high)} with 95 % · {calls_text(tile.n_calls)}  \n{before}")
-st.caption("Means of 28 days. Lines: weekly means of twelve weeks from 0 to 100; the running week is left out.")
+st.caption("Means of 28 days. Bars: weekly means of twelve weeks, from 0 to 100; an outline is the running week.")
 
 rows = ask(standings, team_id=team_id)
 stop_when_empty(rows, "No rep has a scored call yet. Scores appear here after the next run.")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import streamlit as st
 
 from streamlit_app.address import url_choice, url_page
-from streamlit_app.cached import ask, current_viewer, database, forget_answers
+from streamlit_app.cached import ask, current_viewer, database
 from streamlit_app.charts import frame_of
 from streamlit_app.chrome import (
     csv_button,
@@ -17,6 +17,7 @@ from streamlit_app.chrome import (
     plain,
     said_before,
     stop_when_empty,
+    store,
 )
 from streamlit_app.filters import dimension_choice, rep_choice
 from streamlit_app.queries.coaching_queue import QueuedMoment, coaching_queue
@@ -74,10 +75,30 @@ stop_when_empty(counted, EMPTY[state or "open"])
 def put(moment_id: str, mark: Mark, days: int | None = None) -> None:
     until = (datetime.now(UTC) + timedelta(days=days)).date() if days else None
     note = st.session_state.get(f"queue-note-{moment_id}")
-    mark_moment(database(), viewer, moment_id, mark=mark, snoozed_until=until, note=note)
-    forget_answers()
-    st.toast(
-        {"done": "Marked done.", "snoozed": f"Comes back on {day_text(until)}.", "open": "Back in the queue."}[mark]
+    store(
+        lambda: mark_moment(database(), viewer, moment_id, mark=mark, snoozed_until=until, note=note),
+        {"done": "Marked done.", "snoozed": f"Comes back on {day_text(until)}.", "open": "Back in the queue."}[mark],
+    )
+
+
+def snooze_or_note(moment_id: str) -> None:
+    st.text_area(
+        "Note (optional)",
+        key=f"queue-note-{moment_id}",
+        max_chars=2_000,
+        placeholder="Stored with the button you press.",
+    )
+    st.caption("Comes back after")
+    with st.container(horizontal=True, gap="xsmall"):
+        for label, days in SNOOZES.items():
+            st.button(label, key=f"snooze-{days}-{moment_id}", on_click=put, args=(moment_id, "snoozed", days))
+    st.button(
+        "Done, with this note",
+        icon=":material/check:",
+        key=f"noted-{moment_id}",
+        on_click=put,
+        args=(moment_id, "done"),
+        width="stretch",
     )
 
 
@@ -94,22 +115,12 @@ def actions(moment: QueuedMoment) -> None:
                 on_click=put,
                 args=(moment.moment_id, "done"),
             )
-            with st.popover("Snooze", icon=":material/snooze:"):
-                for label, days in SNOOZES.items():
-                    st.button(
-                        label,
-                        key=f"snooze-{days}-{moment.moment_id}",
-                        on_click=put,
-                        args=(moment.moment_id, "snoozed", days),
-                        width="stretch",
-                    )
-            with st.popover("Note", icon=":material/edit_note:", type="tertiary"):
-                st.text_area(
-                    "Note",
-                    key=f"queue-note-{moment.moment_id}",
-                    max_chars=2_000,
-                    placeholder="Stored with your next click on done or snooze.",
-                )
+            menu = st.popover(
+                "Snooze or note", icon=":material/snooze:", key=f"menu-{moment.moment_id}", on_change="rerun"
+            )
+            if menu.open:
+                with menu:
+                    snooze_or_note(moment.moment_id)
         else:
             st.button(
                 "Put back",

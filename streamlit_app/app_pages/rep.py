@@ -111,6 +111,15 @@ with st.grid(2, min_column_width=330):
             not_applicable_text = f"Not applicable on {calls_text(not_applicable)}. " if not_applicable else ""
             st.caption(f"{not_applicable_text}Rubric {row.rubric_version if row else 'unknown'}.")
 
+
+def one_per_turn(found: Iterable[Moment]) -> list[Moment]:
+    """The same sentence often speaks for several markers."""
+    places: dict[tuple[str, int], Moment] = {}
+    for moment in found:
+        places.setdefault((moment.call_id, moment.turn_id), moment)
+    return list(places.values())
+
+
 st.subheader(
     "Focus skill",
     anchor=False,
@@ -125,7 +134,8 @@ else:
             f"**{plain(criterion_title(focus.criterion_id))}** :gray[({dimension_title(focus.dimension)})] · level "
             f"**{focus.mean_level:.1f}** of 5 over {calls_text(focus.n_applicable)} in 90 days"
         )
-        for moment in ask(list_moments, rep_id=rep_id, criterion_id=focus.criterion_id, polarity="gap", limit=2):
+        gaps = ask(list_moments, rep_id=rep_id, criterion_id=focus.criterion_id, polarity="gap", limit=12)
+        for moment in one_per_turn(gaps)[:2]:
             said_before(moment.customer_said)
             st.markdown(f"“{plain(moment.quote)}”")
             if moment.suggestion:
@@ -138,13 +148,11 @@ else:
             )
 
 st.subheader("Latest moments", anchor=False)
-places: dict[tuple[str, int], Moment] = {}
-for moment in ask(list_moments, rep_id=rep_id, limit=60):
-    places.setdefault((moment.call_id, moment.turn_id), moment)
-if not places:
+latest = one_per_turn(ask(list_moments, rep_id=rep_id, limit=60))[:6]
+if not latest:
     st.caption("No quoted moment yet.")
 with st.grid(3, min_column_width=260):
-    for moment in list(places.values())[:6]:
+    for moment in latest:
         with st.container(border=True, gap="xsmall", height="stretch"):
             st.markdown(f"{polarity_badge(moment.polarity)} :gray[:small[{dimension_title(moment.dimension)}]]")
             said_before(moment.customer_said)
@@ -209,7 +217,8 @@ def by_call(scored: Iterable[ScoredCall]) -> list[dict[str, Any]]:
 st.subheader("Calls", anchor=False)
 for listed in by_call(calls)[:CALLS_SHOWN]:
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        link_to_call(listed["call_id"], f"{day_text(listed['held'])} · {plain(listed['call'])}")
+        with st.container(width=330):
+            link_to_call(listed["call_id"], f"{day_text(listed['held'])} · {plain(listed['call'])}")
         st.markdown(
             " ".join(
                 f":gray-badge[{dimension_title(dimension)} {score_text(listed.get(dimension))}]"

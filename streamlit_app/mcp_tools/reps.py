@@ -63,8 +63,10 @@ class PlanStep(BaseModel):
     kind: Literal["keep", "tighten", "exercise"]
     dimension: str
     criterion: str
-    mean_level: float | None
+    mean_level: float | None = Field(description="1 to 5, over `window_days` up to the newest scored call.")
     n_applicable: int
+    window_days: int
+    rubric_version: str
     advice: str
     moments: list[QuotedMoment]
 
@@ -195,6 +197,8 @@ class RepTools(DeskTools):
             criterion=title,
             mean_level=skill.mean_level,
             n_applicable=skill.n_applicable,
+            window_days=skill.window_days,
+            rubric_version=skill.rubric_version,
             advice=advice,
             moments=[] if kind == "exercise" else moments,
         )

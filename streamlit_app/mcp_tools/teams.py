@@ -44,6 +44,7 @@ class ProductKnowledge(Answer[CriterionOverReps]):
     scope: str
     mean_score: float | None
     n_calls: int
+    rubric_version: str | None = Field(description="Of the mean; each level names its own.")
     n_calls_with_statements: int
     n_correct: int
     n_inaccurate: int
@@ -163,6 +164,7 @@ class TeamTools(DeskTools):
                 scope=person.rep_name if person else chosen_team.team_name if chosen_team else "everyone you may see",
                 mean_score=mean.mean_score if mean else None,
                 n_calls=mean.n_calls if mean else 0,
+                rubric_version=mean.rubric_version if mean else None,
                 n_calls_with_statements=said.rows[0].n_calls if said else 0,
                 n_correct=counts.get("correct", 0),
                 n_inaccurate=counts.get("inaccurate", 0),

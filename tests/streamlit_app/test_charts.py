@@ -7,7 +7,7 @@ import pytest
 
 from streamlit_app.charts import Spec, rep_dimension
 from streamlit_app.queries.scores import DimensionWeek, ScoredCall, TrendWeek
-from streamlit_app.sparkline import sparkline
+from streamlit_app.week_bars import week_bars
 
 MONDAY = date(2026, 11, 16)
 
@@ -78,24 +78,26 @@ def test_a_call_without_a_score_is_no_dot() -> None:
 
 
 @pytest.mark.parametrize("means", [(), (60.0,), (None, 60.0)], ids=["no week", "one week", "one mean"])
-def test_a_sparkline_needs_two_weeks_that_have_a_mean(means: tuple[float | None, ...]) -> None:
-    assert sparkline(spark_weeks(*means), label="Discovery") is None
+def test_bars_of_weeks_need_two_that_have_a_mean(means: tuple[float | None, ...]) -> None:
+    assert week_bars(weeks_with(*means), label="Discovery") is None
 
 
-def test_a_week_without_a_mean_leaves_its_place_empty() -> None:
-    drawn = sparkline(spark_weeks(60.0, None, 80.0), label="<Discovery>") or ""
-    assert drawn.count("<circle") == 2
-    assert "Week of 16 Nov 2026: 60, 3 calls" in drawn
-    assert 'cx="98.00%" cy="20.0%"' in drawn
+def test_a_bar_stands_for_a_week_a_gap_for_none_and_an_outline_for_the_running_one() -> None:
+    drawn = week_bars(weeks_with(60.0, None, 80.0, running=True), label="<Discovery>") or ""
+    bars = drawn.split("<div ")[2:]
+    assert [("height:60%" in bars[0]), ("no score" in bars[1]), ("height:80%" in bars[2])] == [True] * 3
+    assert ["background" in bar for bar in bars] == [True, False, False]
+    assert "Week of 16 Nov 2026: 60, 3 calls" in bars[0]
+    assert "3 calls, still running" in bars[2]
     assert "&lt;Discovery&gt;" in drawn
 
 
-def spark_weeks(*means: float | None) -> list[DimensionWeek]:
+def weeks_with(*means: float | None, running: bool = False) -> list[DimensionWeek]:
     return [
         DimensionWeek(
             dimension="discovery",
             week_start=MONDAY + timedelta(weeks=nth),
-            is_running_week=False,
+            is_running_week=running and nth == len(means) - 1,
             n_calls=3,
             mean_score=mean,
         )
