@@ -51,6 +51,9 @@ TRANSCRIPTS: dict[str, list[dict[str, Any]]] = {
         ("s-rep", 95, 99, "Rep."),
     ),
     "fractions": [{"speakerId": "s-rep", "sentences": [{"start": 1.9, "end": 10.99, "text": "Cut, not rounded."}]}],
+    "endless": monologues(
+        ("s-rep", 0, 100, " ".join(f"word{n}" for n in range(140_000))), ("s-cus", 200, 300, "Well.")
+    ),
     "empty": [],
     "no-sentences": [{"speakerId": "s-rep"}, {"speakerId": "s-cus", "sentences": None}],
     "no-text": [{"speakerId": "s-rep", "sentences": [{"start": 1, "end": 2}, {"start": 3, "end": 4, "text": "Yes."}]}],

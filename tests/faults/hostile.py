@@ -71,6 +71,11 @@ def every_script() -> str:
     return " ".join("".join(letters) for letters in by_script.values())
 
 
+def big_turn() -> str:
+    """Ten million characters of words that differ: an index of words has to take them all."""
+    return "".join(f"w{number:06x} " for number in range(BIG_TURN_CHARACTERS // 8))
+
+
 def write_hostile_company(source: Path, folder: Path) -> int:
     """The company with attacks put between its turns, in titles and in the names of its customers; returns how many."""
     calls = json.loads((source / "calls.json").read_text())
@@ -86,7 +91,7 @@ def write_hostile_company(source: Path, folder: Path) -> int:
         monologues = transcripts[call["metaData"]["id"]]["transcript"]
         speakers = sorted({part["speakerId"] for part in monologues})
         end = monologues[-1]["sentences"][-1]["end"]
-        for number, text in enumerate([*attacks, *(["word " * (BIG_TURN_CHARACTERS // 5)] if index == 0 else [])]):
+        for number, text in enumerate([*attacks, *([big_turn()] if index == 0 else [])]):
             at = end + 1000 * (number + 1)
             sentence = {"start": at, "end": at + 900, "text": text}
             speaker = speakers[number % len(speakers)]

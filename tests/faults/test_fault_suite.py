@@ -60,6 +60,28 @@ def test_the_checker_sees_what_went_wrong_after_a_kill(tmp_path: Path, change: d
     assert "1 kills" in checked.stdout
 
 
+@pytest.mark.parametrize(
+    ("change", "holds"),
+    [
+        ({}, True),
+        ({"said": []}, False),
+        ({"most_in_a_second": 4}, False),
+        ({"served": 10}, False),
+        ({"struck": {}}, False),
+        ({"codes": [70, 0]}, False),
+    ],
+)
+def test_the_checker_holds_a_storm_at_gong_to_its_quota_and_to_saying_so(
+    tmp_path: Path, change: dict[str, object], holds: bool
+) -> None:
+    file = tmp_path / "history.jsonl"
+    storm = {"scenario": "Gong storms", "event": "observed", "kind": "500", "codes": [3, 0], "code": 0}
+    seen = {"said": ["partial"], "counted": 9, "served": 9, "most_in_a_second": 3, "struck": {"500": 2}}
+    file.write_text("\n".join(history({**storm, **seen, **change})))
+    checked = subprocess.run([sys.executable, FAULTS / "check.py", file], capture_output=True, text=True, check=False)
+    assert (checked.returncode == 0) is holds, checked.stdout + checked.stderr
+
+
 def test_every_promised_fault_is_shown_by_something_that_exists() -> None:
     sys.path.insert(0, str(FAULTS))
     try:

@@ -85,7 +85,8 @@ final as (
         n_words,
         is_question,
         {{ is_backchannel('text', 'n_words') }} as is_backchannel,
-        to_tsvector('english', text) as search,
+        -- More words than a tsvector's megabyte holds would stop the build.
+        to_tsvector('english', left(text, 200000)) as search,
         source_hash
     from labelled
 )
