@@ -4,6 +4,7 @@ Plain dictionaries: building the same from Altair's checked objects took 70 to 3
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,6 @@ import pandas as pd
 from streamlit_app.queries.calls import Turn
 from streamlit_app.queries.costs import Cost
 from streamlit_app.queries.follow_ups import TalkShare
-from streamlit_app.queries.leaderboard import Standing
 from streamlit_app.queries.moments import Moment
 from streamlit_app.queries.scores import ScoredCall, TrendWeek
 from streamlit_app.queries.trust import HealthDay
@@ -142,33 +142,30 @@ def rep_dimension(calls: Sequence[ScoredCall], weeks: Sequence[TrendWeek]) -> Sp
     return {"layer": layers, "height": CHART_HEIGHT} if layers else None
 
 
-def score_range(standings: Sequence[Standing], *, middle: float | None = None) -> Spec | None:
-    """One dot and interval per rep, ordered by the dot: how sure one can be is as visible as the value."""
-    known = sorted(
-        (standing for standing in standings if standing.score is not None), key=lambda standing: -(standing.score or 0)
-    )
-    if not known:
+@dataclass(frozen=True)
+class Interval:
+    """A name with its score from 0 to 100, the 95 % interval and the calls they rest on."""
+
+    name: str
+    score: float | None
+    low: float | None
+    high: float | None
+    n_calls: int
+
+
+def score_range(intervals: Iterable[Interval], *, middle: float | None = None) -> Spec | None:
+    """One dot and interval per name, ordered by the dot: how sure one can be is as visible as the value."""
+    rows = sorted((vars(found) for found in intervals if found.score is not None), key=lambda row: -row["score"])
+    if not rows:
         return None
-    rows = [
-        {
-            "rep": standing.rep_name,
-            "score": standing.score,
-            "low": standing.low,
-            "high": standing.high,
-            "n": standing.n_calls,
-            "tier": standing.tier,
-        }
-        for standing in known
-    ]
-    y = _names("rep", 120)
+    y = _names("name", 120)
     across = {"scale": SCORE_SCALE, "axis": {"values": SCORE_VALUES}}
     tips = _tips(
-        ("rep", "Rep"),
+        ("name", "Rep"),
         ("score", "Score", ".1f"),
         ("low", "From", ".1f"),
         ("high", "To", ".1f"),
-        ("n", "Calls"),
-        ("tier", "Tier"),
+        ("n_calls", "Calls"),
     )
     rule = {"strokeWidth": 6, "opacity": 0.45, "color": "gray"}
     interval = {"x": _number("low", **across), "x2": {"field": "high"}}
@@ -180,7 +177,7 @@ def score_range(standings: Sequence[Standing], *, middle: float | None = None) -
     if middle is not None:
         dashes = {"strokeDash": [4, 3], "color": "gray"}
         layers.insert(0, _layer([{"middle": middle}], "rule", dashes, x=_number("middle", **across)))
-    return {"layer": layers, "height": 26 * len(rows) + 30}
+    return {"layer": layers, "height": 28 * len(rows) + 30}
 
 
 def talk_strip(turns: Sequence[Turn], moments: Sequence[Moment], *, speaker_names: dict[str, str]) -> Spec | None:

@@ -1,15 +1,12 @@
 """Charts of the dashboard as PNG, drawn without a browser and without the network."""
 
-import functools
-import json
 from collections.abc import Sequence
 from typing import Any
 
-import altair as alt
 import vl_convert
 
 from dagster_project.reviews.document import Picture
-from streamlit_app.charts import rep_dimension, score_range
+from streamlit_app.charts import Interval, Spec, rep_dimension, score_range
 from streamlit_app.queries.metrics import DIMENSION_TITLES, DIMENSIONS
 from streamlit_app.queries.scores import ScoredCall, TrendWeek
 
@@ -36,38 +33,23 @@ def rep_trends(calls: Sequence[ScoredCall], weeks: Sequence[TrendWeek], *, alt_t
             [week for week in weeks if week.dimension == dimension],
         )
         if chart is not None:
-            panels.append(chart.properties(width=PANEL_WIDTH, height=140, title=DIMENSION_TITLES[dimension]))
+            panels.append({**chart, "width": PANEL_WIDTH, "height": 140, "title": DIMENSION_TITLES[dimension]})
     return _picture(panels, content_id="trends", alt_text=alt_text)
 
 
-def standings(rows: Sequence[Any], *, label: str, content_id: str, alt_text: str) -> Picture | None:
-    """One panel per dimension, one dot and interval per row."""
+def standings(ranges: Sequence[tuple[str, Interval]], *, content_id: str, alt_text: str) -> Picture | None:
+    """One panel per dimension, one dot and interval per name."""
     panels = []
     for dimension in DIMENSIONS:
-        chart = score_range(
-            [row for row in rows if row.dimension == dimension],
-            value="rolling_score",
-            low="rolling_low",
-            high="rolling_high",
-            label=label,
-        )
+        chart = score_range(interval for of, interval in ranges if of == dimension)
         if chart is not None:
-            panels.append(chart.properties(width=PANEL_WIDTH, title=DIMENSION_TITLES[dimension]))
+            panels.append({**chart, "width": PANEL_WIDTH, "title": DIMENSION_TITLES[dimension]})
     return _picture(panels, content_id=content_id, alt_text=alt_text)
 
 
-def _picture(panels: Sequence[Any], *, content_id: str, alt_text: str) -> Picture | None:
+def _picture(panels: Sequence[Spec], *, content_id: str, alt_text: str) -> Picture | None:
     if not panels:
         return None
-    chart = alt.concat(*panels, columns=2, spacing=18).configure(**PAPER)
-    _prepare()
-    # dates stay Python's in the rows and become text here
-    specification = json.dumps(chart.to_dict(), default=str)
-    png = vl_convert.vegalite_to_png(specification, scale=PIXELS_PER_POINT)
+    sheet = {"concat": list(panels), "columns": 2, "spacing": 18, "config": PAPER}
+    png = vl_convert.vegalite_to_png(sheet, scale=PIXELS_PER_POINT)
     return Picture(content_id=content_id, alt_text=alt_text, png=png)
-
-
-@functools.cache
-def _prepare() -> None:
-    # altair's limit of 5,000 rows is for notebooks; a rep has hundreds
-    alt.data_transformers.disable_max_rows()

@@ -33,6 +33,7 @@ from dagster_project.reviews.facts import (
     WeekFacts,
     company_skills,
 )
+from streamlit_app.charts import Interval
 from streamlit_app.queries.metrics import DIMENSION_TITLES, DIMENSIONS
 
 Kind = Literal["rep", "team", "leadership"]
@@ -61,18 +62,6 @@ class Review:
     recipient_id: str
     address: str | None
     document: Document
-
-
-@dataclass(frozen=True)
-class RangeRow:
-    """A row of the interval chart."""
-
-    dimension: str
-    name: str
-    rolling_score: float | None
-    rolling_low: float | None
-    rolling_high: float | None
-    n_calls: int
 
 
 def write_reviews(facts: WeekFacts, *, dashboard_url: str, with_pictures: bool = True) -> list[Review]:
@@ -162,7 +151,6 @@ class _Writer:
             blocks += _one(
                 pictures.standings(
                     [_rep_range(row, names) for row in standings],
-                    label="name",
                     content_id="team",
                     alt_text="Rolling score and 95 % interval of each rep and dimension; the numbers are in the table.",
                 )
@@ -193,7 +181,6 @@ class _Writer:
             blocks += _one(
                 pictures.standings(
                     [_team_range(row) for row in now],
-                    label="name",
                     content_id="teams",
                     alt_text="Rolling score and 95 % interval of each team; the numbers are in the table.",
                 )
@@ -421,14 +408,14 @@ def _skills(skills: Sequence[Skill]) -> Bullets:
     )
 
 
-def _rep_range(row: Standing, names: dict[str, str]) -> RangeRow:
-    return RangeRow(
-        row.dimension, names[row.rep_id], row.rolling_score, row.rolling_low, row.rolling_high, row.rolling_n
+def _rep_range(row: Standing, names: dict[str, str]) -> tuple[str, Interval]:
+    return row.dimension, Interval(
+        names[row.rep_id], row.rolling_score, row.rolling_low, row.rolling_high, row.rolling_n
     )
 
 
-def _team_range(row: TeamScore) -> RangeRow:
-    return RangeRow(row.dimension, row.team_name, row.rolling_score, row.rolling_low, row.rolling_high, row.rolling_n)
+def _team_range(row: TeamScore) -> tuple[str, Interval]:
+    return row.dimension, Interval(row.team_name, row.rolling_score, row.rolling_low, row.rolling_high, row.rolling_n)
 
 
 def _one(picture: Picture | None) -> list[Block]:

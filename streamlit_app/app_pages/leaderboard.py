@@ -4,7 +4,7 @@ import streamlit as st
 
 from streamlit_app.address import url_choice
 from streamlit_app.cached import ask
-from streamlit_app.charts import frame_of, score_range
+from streamlit_app.charts import Interval, frame_of, score_range
 from streamlit_app.chrome import (
     calls_text,
     csv_button,
@@ -29,9 +29,9 @@ ROLES = {"AE": "Account executives", "SE": "Solutions engineers", "CSM": "Custom
 
 
 def numbers(row: Standing) -> str:
-    """What stands beside a name: score, interval and n, or why there is none."""
-    if row.score is None or not row.is_ranked:
-        return f":gray[{plain(row.unranked_reason or calls_text(row.n_calls))}]"
+    """What stands beside a name: score, interval and n."""
+    if row.score is None:
+        return f":gray[{calls_text(row.n_calls)}]"
     return f"**{row.score:.0f}** :gray[{interval_text(row.low, row.high)} · {calls_text(row.n_calls)}]"
 
 
@@ -72,17 +72,18 @@ for role, title in ROLES.items():
     st.subheader(title, anchor=False, help=help_for("leaderboard_score"))
     if mean is not None:
         st.caption(f"Mean of the role: {mean:.0f}. Everyone with this role counts, whoever you may see.")
-    chart = score_range(group, middle=mean)
+    ranges = [Interval(row.rep_name, row.score, row.low, row.high, row.n_calls) for row in group]
+    chart = score_range(ranges, middle=mean)
     if chart is not None:
         st.vega_lite_chart(
             chart,
             alt=f"{dimension_title(dimension or '')}: scores with intervals of {len(group)} {title.lower()}",
         )
-    for tier, badge in TIERS.items():
-        of_tier = [row for row in group if row.tier == tier]
-        if of_tier:
-            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.markdown(badge, width="content")
-                for row in of_tier:
+    # reps that are not ranked stand together by the reason why
+    for tier, reason in dict.fromkeys((row.tier, row.unranked_reason) for row in group):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(f"{TIERS.get(tier, tier)} {plain(reason)}".strip(), width="content")
+            for row in group:
+                if (row.tier, row.unranked_reason) == (tier, reason):
                     link_to_rep(row.rep_id, f"{plain(row.rep_name)} {numbers(row)}")
 csv_button(frame_of(rows), f"leaderboard-{dimension}-{window_days}")
