@@ -184,7 +184,7 @@ def moment_card(moment: Moment, *, is_linked: bool = True) -> None:
         if why:
             st.caption(f"Why: {plain(why)}")
         if moment.suggestion:
-            st.markdown(f":material/lightbulb: Try: {plain(moment.suggestion)}")
+            st.markdown(f":material/lightbulb: {plain(moment.suggestion)}")
         opinions(moment, is_linked=is_linked)
 
 

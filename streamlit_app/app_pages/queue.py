@@ -149,7 +149,7 @@ for moment in moments:
         said_before(moment.customer_said)
         st.markdown(f"“{plain(moment.quote)}”")
         if moment.suggestion:
-            st.markdown(f":material/lightbulb: Try: {plain(moment.suggestion)}")
+            st.markdown(f":material/lightbulb: {plain(moment.suggestion)}")
         if moment.reason:
             st.caption(plain(moment.reason))
         if moment.state != "open":

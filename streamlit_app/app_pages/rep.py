@@ -139,7 +139,7 @@ else:
             said_before(moment.customer_said)
             st.markdown(f"“{plain(moment.quote)}”")
             if moment.suggestion:
-                st.markdown(f":material/lightbulb: Try: {plain(moment.suggestion)}")
+                st.markdown(f":material/lightbulb: {plain(moment.suggestion)}")
             link_to_call(
                 moment.call_id,
                 f"{clock(moment.start_ms)} in {plain(moment.call_title or 'the call')}",
