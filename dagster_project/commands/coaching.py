@@ -133,6 +133,7 @@ def review(
     """
     settings = Settings()
     show_progress(settings)
+    from dagster_project.operations.marts import BuildError, build_marts
     from dagster_project.reviews.settings import ReviewSettings
     from dagster_project.reviews.weekly import review_week
 
@@ -147,6 +148,10 @@ def review(
             deliver=deliver,
             force=again,
         )
+        try:
+            build_marts(database_url, ["fct_weekly_reviews"])
+        except BuildError as error:
+            console.print(f"[yellow]The dashboard shows them after the next run. {escape(str(error))}[/yellow]")
     console.print(
         f"Week of {start:%d %b %Y}: {report.reps} reps, {report.teams} teams, {report.leadership} for leadership, in "
         f"{escape(str(report.folder))}"

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Sequence
 
 from dagster_project.database.building import exclusive_build
 from dagster_project.defs.marts.project import DBT_EXECUTABLE, DBT_FOLDER
@@ -12,13 +13,14 @@ class BuildError(RuntimeError):
     """dbt did not build; the text is the end of what it said."""
 
 
-def build_marts(database_url: str) -> None:
-    """Run dbt's models, without their tests, in a process of its own. Raises BuildError."""
+def build_marts(database_url: str, models: Sequence[str] = ()) -> None:
+    """Run dbt's models or the named ones, without their tests, in a process of its own. Raises BuildError."""
     with exclusive_build(database_url):
         done = subprocess.run(
             [
                 *(DBT_EXECUTABLE, "--quiet", "build", "--resource-type", "model"),
                 *("--project-dir", DBT_FOLDER, "--profiles-dir", DBT_FOLDER),
+                *(("--select", *models) if models else ()),
             ],
             env={**os.environ, **QUIET, **dbt_environment(database_url)},
             capture_output=True,
