@@ -158,7 +158,7 @@ def rows_table(
     if folded.open:
         with folded:
             try:
-                st.dataframe(rows() if callable(rows) else rows, hide_index=True, alt=alt, **look)
+                st.dataframe(rows() if callable(rows) else rows, hide_index=True, alt=alt, placeholder="–", **look)
             except WarehouseError as trouble:
                 # a fragment runs on its own, outside of what explains such things for pages
                 st.error(str(trouble), icon=":material/database_off:")

@@ -49,7 +49,7 @@ def heat_table(
 ) -> str:
     """One row per rep, one column per criterion, each an id with its title; a dash where too few calls were seen."""
     heads = "".join(
-        '<th scope="col" style="padding:2px;font-weight:500;font-size:.74em;vertical-align:bottom;line-height:1.2;'
+        '<th scope="col" style="padding:2px;font-weight:500;font-size:.7em;vertical-align:bottom;line-height:1.2;'
         f'hyphens:auto;overflow-wrap:anywhere">{plain_html(title)}</th>'
         for title in columns.values()
     )

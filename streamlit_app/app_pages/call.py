@@ -253,8 +253,8 @@ elif view == "Brief":
     else:
         st.markdown(plain(brief.summary))
         st.caption(
-            f"Priority {brief.priority or 'unknown'}: {plain(brief.priority_reason or 'no reason given')} · customer "
-            f"{brief.customer_sentiment or 'unknown'} · rep {brief.rep_sentiment or 'unknown'}"
+            f"Priority {brief.priority or 'unknown'}: {plain(brief.priority_reason or 'no reason given')}  \n"
+            f"The customer sounded {brief.customer_sentiment or 'unknown'}, the rep {brief.rep_sentiment or 'unknown'}."
         )
     objections = ask(list_objections, call_id=call_id)
     st.subheader("Objections", anchor=False)
@@ -334,6 +334,7 @@ elif view == "Levels":
             frame,
             hide_index=True,
             alt="Level of every criterion on this call",
+            placeholder="–",
             column_config={
                 "dimension": "Dimension",
                 "criterion_id": None,
@@ -359,6 +360,7 @@ else:
             frame,
             hide_index=True,
             alt="How the talking was shared on this call",
+            placeholder="–",
             column_config={
                 "speaker_label": "Speaker",
                 "side": "Side",

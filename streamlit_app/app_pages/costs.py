@@ -118,7 +118,6 @@ def look(name: str) -> dict[str, Any]:
     return {
         "column_config": {**COLUMNS, "group": st.column_config.TextColumn(name, pinned=True)},
         "column_order": ["group", *COLUMNS],
-        "placeholder": "–",
         "alt": f"Requests, tokens and cost by {name.lower()}",
     }
 
@@ -126,5 +125,5 @@ def look(name: str) -> dict[str, Any]:
 rows_table("All days as a table", frame_of(days), "costs-day", **look("Day"))
 for name, frame in (("Dimension", by_dimension), ("Model", by_model)):
     st.subheader(f"By {name.lower()}", anchor=False)
-    st.dataframe(frame, hide_index=True, **look(name))
+    st.dataframe(frame, hide_index=True, placeholder="–", **look(name))
     csv_button(frame, f"costs-{name.lower()}")

@@ -56,7 +56,6 @@ rows_table(
     frame_of(days),
     "pipeline-health",
     alt="Pipeline counts by day",
-    placeholder="–",
     column_config={
         "day": st.column_config.DateColumn("Day", format="D MMM", pinned=True),
         "n_calls": "Calls",
