@@ -327,7 +327,8 @@ def _flood(events: list[Event], _: Event) -> Verdict:
         holds,
         f"{counted['sent']:,} sent in {counted['seconds']} s, {counted['good_ok']:,} of {counted['good']:,} genuine "
         f"taken as {counted['rows']} rows, p99 {counted['good_p99_ms']} ms, {counted['forged_ok']} of "
-        f"{counted['forged']:,} forged taken, {counted['server_errors']} server errors, {clocks['wrong']} of "
+        f"{counted['forged']:,} forged taken, {counted.get('again', 0)} sent again because the receiver was busy, "
+        f"{counted['server_errors']} server errors, {clocks['wrong']} of "
         f"{clocks['tried']} clocks judged wrongly",
     )
 
@@ -336,10 +337,12 @@ def _hostile(events: list[Event], _: Event) -> Verdict:
     found = {event["event"]: event for event in events}
     ran, messages, pages = (found.get(name, {}) for name in ("ran", "messages read", "pages read"))
     holds = (
-        ran.get("code") == 0
+        ran.get("code") in (0, 3)
+        and set(ran.get("unscored", {}).values()) <= NAMED_STATES
         and ran.get("moved") == 0
         and ran.get("verdicts", 0) > 0
         and messages.get("n_live") == 0
+        and not messages.get("failures")
         and messages.get("with_attacks", 0) > 0
         and pages.get("bad") == 0
         and pages.get("with_attacks", 0) > 0
@@ -349,7 +352,8 @@ def _hostile(events: list[Event], _: Event) -> Verdict:
         "no crash, no verdict moved, nothing executed in page, mail or Slack",
         holds,
         f"{ran.get('attacks')} hostile turns, exit code {ran.get('code')}, {ran.get('moved')} of {ran.get('verdicts')} "
-        f"verdicts moved with a judge that obeys, {ran.get('turns_flagged')} turns flagged; {messages.get('html')} "
+        f"verdicts moved with a judge that obeys, {len(ran.get('unscored', {}))} questions in another named state, "
+        f"{ran.get('turns_flagged')} turns flagged; {messages.get('html')} "
         f"HTML, {messages.get('eml')} mails and {messages.get('slack')} Slack messages with {messages.get('n_live')} "
         f"live parts, attacks shown as text in {messages.get('with_attacks')}; {pages.get('pages', 'no')} pages in "
         f"Chromium, {pages.get('bad', '?')} bad, attacks shown as text on {pages.get('with_attacks')}",

@@ -128,7 +128,10 @@ def hostile_calls(stage: Stage, n: int) -> None:
         verdicts["hostile"] = _verdicts(url)
     finally:
         stage.claude(behaviour={"obeys_injections": False})
-    moved = [key for key, verdict in verdicts["clean"].items() if verdicts["hostile"].get(key) != verdict]
+    # a call that is too much for its budget has no verdicts but says so; everything else must be as it was
+    unscored = _unscored(url)
+    asked = {key: verdict for key, verdict in verdicts["clean"].items() if key.rsplit(" ", 1)[0] not in unscored}
+    moved = [key for key, verdict in asked.items() if verdicts["hostile"].get(key) != verdict]
     with psycopg.connect(url) as connection:
         row = connection.execute(
             "select count(*) filter (where cardinality(flagged_turn_ids) > 0), sum(cardinality(flagged_turn_ids)) "
@@ -140,7 +143,8 @@ def hostile_calls(stage: Stage, n: int) -> None:
         code=code,
         seconds=seconds,
         attacks=n_attacks,
-        verdicts=len(verdicts["clean"]),
+        verdicts=len(asked),
+        unscored=unscored,
         moved=len(moved),
         which=moved[:10],
         turns_flagged=row[1] if row else 0,
@@ -150,6 +154,15 @@ def hostile_calls(stage: Stage, n: int) -> None:
     mcp_abuse(stage, url)
     _look_at_pages(stage, url)
     stage.drop(url)
+
+
+def _unscored(database_url: str) -> dict[str, str]:
+    """ "call dimension" -> the state it ended in."""
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            "select call_id || ' ' || dimension, status from analysis.call_results where status <> 'scored'"
+        ).fetchall()
+    return dict(rows)
 
 
 def _verdicts(database_url: str) -> dict[str, str]:
@@ -183,15 +196,18 @@ def _look_at_messages(stage: Stage, url: str) -> None:
     # "with_attacks": the search for live parts means something only where the attacks got that far
     counts = {"html": 0, "slack": 0, "eml": 0, "with_attacks": 0}
     home = Path(stage.environment(url)["CALL_COACH_HOME"])
+    failures = []
     for week in (FIRST_WEEK, FIRST_WEEK + timedelta(days=7)):
         review = ("review", "--week", week.isoformat())
-        subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-c", "from dagster_project.cli import main; main()", *review],
             env=stage.environment(url),
             cwd=ROOT,
-            check=True,
+            check=False,
             capture_output=True,
+            text=True,
         )
+        failures += [done.stderr[-1500:]] if done.returncode else []
     for path in (home / "reviews").rglob("*"):
         if path.suffix == ".html":
             counts["html"] += 1
@@ -207,7 +223,9 @@ def _look_at_messages(stage: Stage, url: str) -> None:
             live += [f"header {name}" for name in ("Bcc", "Cc") if mail[name]]
             body = mail.get_body(("html",))
             live += _live_markup(body.get_content()) if body else []
-    stage.history.add("hostile calls", "messages read", **counts, live=sorted(set(live)), n_live=len(live))
+    stage.history.add(
+        "hostile calls", "messages read", **counts, live=sorted(set(live)), n_live=len(live), failures=failures
+    )
 
 
 def _live_markup(html: str) -> list[str]:
