@@ -12,7 +12,7 @@ import struct
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import psycopg
@@ -25,6 +25,7 @@ TLS_PARAMETERS = frozenset(
     {"sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslnegotiation", "channel_binding", "gssencmode"}
 )
 CONNECT_TIMEOUT_S = 20
+LAST_BYTES_S = 5
 PIECE_BYTES = 1 << 16
 
 
@@ -59,21 +60,31 @@ class _Door:
         self._context = _context(query)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = asyncio.Event()
+        self._carried: set[asyncio.Task[None]] = set()
         self.port: Future[int] = Future()
 
     async def stay_open(self) -> None:
-        """Listen until `close`; connections that are still carried then are ended."""
+        """Listen until `close`; connections that do not end by themselves then are ended."""
         self._loop = asyncio.get_running_loop()
         server = await asyncio.start_server(self.carry, "127.0.0.1", 0)
         self.port.set_result(server.sockets[0].getsockname()[1])
         await self._closing.wait()
         server.close()
+        if self._carried:
+            await asyncio.wait(self._carried, timeout=LAST_BYTES_S)
 
     def close(self) -> None:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._closing.set)
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        carried = asyncio.create_task(self._carry(reader, writer))
+        self._carried.add(carried)
+        carried.add_done_callback(self._carried.discard)
+        with suppress(asyncio.CancelledError):
+            await carried
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             connected = await asyncio.to_thread(self._connect)
             far_reader, far_writer = await asyncio.open_connection(
