@@ -25,7 +25,7 @@ MAX_CHARACTERS = 30_000
 MAX_TEXT = 4_000
 NOTE_ROOM = 300
 # behind it every page costs a sort of all that comes before, and nobody reads that far
-MAX_OFFSET = 10_000
+MAX_OFFSET = 2_000
 # enough to see what was asked; the whole turn is on the call's page
 CONTEXT_CHARACTERS = 300
 

@@ -1,10 +1,15 @@
 """Finding calls: words that were said, and what is known about the call."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from streamlit_app.queries.database import Database, Rows
 from streamlit_app.queries.viewer import Viewer
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    n: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +192,17 @@ left join marts.fct_turns as hit on page.call_id = hit.call_id and hits.turn_id 
 order by page.started_at desc, page.call_id
 """
 
+_COUNTED_FITTING = """
+, looked_at as (
+    select fitting.call_id
+    from fitting
+    limit %(n_newest)s
+)
+
+select count(*) as n
+from looked_at
+"""
+
 _COUNTED = """
 select found.call_id
 from found
@@ -219,6 +235,8 @@ def search_calls(
     """
     text = " ".join((text or "").split())[:400] or None
     escaped = (account or "").strip()[:200].replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    # a page far down is still found among the newest where the words are said on every other call
+    n_newest = N_NEWEST + 2 * (offset + limit)
     parameters = {
         "text": text,
         "rep_id": rep_id,
@@ -233,7 +251,7 @@ def search_calls(
         "call_type": call_type,
         "since": since,
         "until": until,
-        "n_newest": N_NEWEST,
+        "n_newest": n_newest,
     }
 
     def ask(found: str, counted: str | None) -> Rows[FoundCall]:
@@ -251,4 +269,10 @@ def search_calls(
     if text is None:
         return ask(_FOUND, _COUNTED if with_total else None)
     newest = ask(_FOUND_IN_NEWEST, None)
-    return newest if newest.is_truncated else ask(_FOUND_BY_INDEX, _COUNTED if with_total else None)
+    if newest.is_truncated:
+        return newest
+    fitting = database.row(viewer, _Fitting, _FITTING + _COUNTED_FITTING, parameters)
+    if fitting is not None and fitting.n < n_newest:
+        # all that fits has been read: the index would only name others
+        return replace(newest, total=offset + len(newest) if with_total and (newest or not offset) else None)
+    return ask(_FOUND_BY_INDEX, _COUNTED if with_total else None)
