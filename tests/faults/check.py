@@ -367,7 +367,8 @@ def _desk(events: list[Event], _: Event) -> Verdict:
         "MCP abuse: SQL in every text, absurd arguments, 200 calls at once, callers who hang up",
         "bounded answers without SQL or hidden characters, nothing written, connections freed, well afterwards",
         bad == 0 and counted["is_alive"] and counted["well_afterwards"] and counted["answered_at_once"] > 0,
-        f"{counted['asked']:,} abusive calls, {counted['refused']:,} refused, {counted['leaks']} leaks, "
+        f"{counted['asked']:,} abusive calls, {counted['refused']:,} refused, "
+        f"{counted.get('limited', 0):,} told to slow down, {counted['leaks']} leaks, "
         f"{counted['too_long']} answers too long, {counted['hidden']} with hidden characters, {counted['writes']} rows "
         f"written, {counted['connections']} connections held; {counted['answered_at_once']} of {counted['at_once']} at "
         f"once answered, p95 {counted['p95_s']} s",

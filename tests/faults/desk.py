@@ -35,6 +35,15 @@ AT_ONCE = 200
 HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u2060\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
 
 
+def mcp_alone(stage: Stage, n: int) -> None:
+    """The abuse over an ordinary company; `hostile` has it over its own too."""
+    del n
+    url = stage.new_database()
+    stage.complete_run(url)
+    mcp_abuse(stage, url)
+    stage.drop(url)
+
+
 def mcp_abuse(stage: Stage, url: str) -> None:
     """Against a warehouse that a run has filled."""
     grant = {hashlib.sha256(TOKEN.encode()).hexdigest(): {"viewer": "admin", "scopes": ["read"]}}
@@ -61,16 +70,17 @@ def mcp_abuse(stage: Stage, url: str) -> None:
 
 
 async def _abuse(address: str) -> dict[str, Any]:
-    asked = refused = leaks = too_long = hidden = 0
+    asked = refused = limited = leaks = too_long = hidden = 0
+    samples: list[str] = []
     transport = StreamableHttpTransport(address, headers={"Authorization": f"Bearer {TOKEN}"})
     async with Client(transport) as client:
         tools = await client.list_tools()
         cases: list[tuple[str, dict[str, Any]]] = [("no_such_tool", {}), ("search_calls", {"limit": 10**9})]
         cases += [("search_calls", {"cursor": cursor}) for cursor in ("%%%", "A" * 299, "eyJhIjoxfQ==")]
-        cases += [("search_calls", {"query": "x" * 10_000_000}), ("find_moments", {"limit": -1})]
+        cases += [("search_calls", {"text": "x" * 10_000_000}), ("find_moments", {"limit": -1})]
         for tool in tools:
-            properties = tool.inputSchema.get("properties", {})
-            required = tool.inputSchema.get("required", [])
+            properties = tool.input_schema.get("properties", {})
+            required = tool.input_schema.get("required", [])
             texts = [name for name, schema in properties.items() if '"string"' in json.dumps(schema)]
             cases += [(tool.name, {**dict.fromkeys(required, "x"), name: text}) for name in texts for text in SQL]
             cases.append((tool.name, dict.fromkeys(required, 10**12)))
@@ -78,13 +88,23 @@ async def _abuse(address: str) -> dict[str, Any]:
             asked += 1
             with contextlib.suppress(UnicodeEncodeError):
                 text, is_error = await _call(client, name, arguments)
+                while "rate limit" in text.lower():
+                    limited += 1
+                    await asyncio.sleep(0.5)
+                    text, is_error = await _call(client, name, arguments)
                 refused += is_error
-                leaks += bool(LEAK.search(text)) and is_error
+                # what an answer repeats of the question is no news to who asked
+                for given in arguments.values():
+                    text = text.replace(str(given), "")
+                is_leaking, is_hiding = is_error and bool(LEAK.search(text)), bool(HIDDEN.search(text))
+                leaks += is_leaking
                 too_long += len(text) > MAX_CHARACTERS
-                hidden += bool(HIDDEN.search(text))
+                hidden += is_hiding
+                if is_leaking or is_hiding:
+                    samples.append(f"{name} {str(arguments)[:80]}: {text[:300]}")
         latencies = await asyncio.gather(*(_timed(client) for _ in range(AT_ONCE)))
         for _ in range(50):
-            task = asyncio.create_task(_call(client, "search_calls", {"query": "price", "limit": 100}))
+            task = asyncio.create_task(_call(client, "search_calls", {"text": "price", "limit": 100}))
             await asyncio.sleep(0.005)
             task.cancel()
         text, is_error = await _call(client, "get_team_overview", {})
@@ -92,9 +112,11 @@ async def _abuse(address: str) -> dict[str, Any]:
     return {
         "asked": asked,
         "refused": refused,
+        "limited": limited,
         "leaks": leaks,
         "too_long": too_long,
         "hidden": hidden,
+        "samples": samples[:10],
         "at_once": AT_ONCE,
         "answered_at_once": len(good),
         "p95_s": round(good[int(len(good) * 0.95)], 2) if good else None,
@@ -113,7 +135,7 @@ async def _call(client: Client, name: str, arguments: dict[str, Any]) -> tuple[s
 
 async def _timed(client: Client) -> tuple[float, bool]:
     began = time.monotonic()
-    _, is_error = await _call(client, "search_calls", {"query": "price", "limit": 20})
+    _, is_error = await _call(client, "search_calls", {"text": "price", "limit": 20})
     return time.monotonic() - began, is_error
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from desk import mcp_alone
 from floods import webhook_flood
 from hostile import hostile_calls
 from row_tests import row_tests
@@ -31,6 +32,7 @@ SCENARIOS: dict[str, tuple[Callable[[Stage, int], None], int]] = {
     "memory": (memory_limit, 1),
     "flood": (webhook_flood, 1),
     "hostile": (hostile_calls, 1),
+    "mcp": (mcp_alone, 1),
     "erasures": (erasures, 5),
     "restores": (restores, 1),
     "receiver": (receiver_kills, 20),
