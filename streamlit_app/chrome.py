@@ -87,7 +87,7 @@ def polarity_badge(polarity: str) -> str:
 def page_head(title: str, *, lead: str | None = None) -> Freshness:
     """Title, what the page answers, how old the data is, how much of it was scored, and whether it is real."""
     state = ask(freshness)
-    st.title(title, anchor=False)
+    st.title(plain(title), anchor=False)
     if lead:
         st.markdown(lead)
     coverage = (
