@@ -165,10 +165,25 @@ def rows_table(
     csv_button(rows, name)
 
 
-def said_before(text: str | None) -> None:
+def small(text: str) -> str:
+    """A quiet line within other text."""
+    return f":gray[:small[{text}]]"
+
+
+def words_before(text: str | None) -> str:
     """What the customer had said when a moment came that could have gone better."""
+    return f":material/person: Customer before: “{plain(excerpt(text, CONTEXT_CHARACTERS))}”" if text else ""
+
+
+def said_before(text: str | None) -> None:
+    """The customer's words as a line of their own."""
     if text:
-        st.caption(f":material/person: Customer before: “{plain(excerpt(text, CONTEXT_CHARACTERS))}”")
+        st.caption(words_before(text))
+
+
+def paragraphs(*parts: str) -> None:
+    """Several short texts as one element: a page of twenty cards draws them in half the time."""
+    st.markdown("\n\n".join(part for part in parts if part))
 
 
 def link_to_rep(rep_id: str, label: str, **extra: str) -> None:

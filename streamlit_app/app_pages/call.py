@@ -4,7 +4,7 @@ from typing import NoReturn
 
 import streamlit as st
 
-from streamlit_app.address import url_choice, url_value
+from streamlit_app.address import url_choice, url_page, url_value
 from streamlit_app.cached import ask, current_viewer, database
 from streamlit_app.charts import frame_of, talk_strip
 from streamlit_app.chrome import (
@@ -15,11 +15,13 @@ from streamlit_app.chrome import (
     link_to_call,
     link_to_rep,
     page_head,
+    paragraphs,
     plain,
     polarity_badge,
-    said_before,
     score_text,
+    small,
     store,
+    words_before,
 )
 from streamlit_app.queries.calls import (
     NoSuchCallError,
@@ -45,6 +47,8 @@ STATEMENTS = (
     ("correct", "Right", "Statements that the knowledge base bears out."),
 )
 VERDICTS: tuple[tuple[Verdict, str], ...] = (("agree", ":material/thumb_up:"), ("disagree", ":material/thumb_down:"))
+
+MOMENTS_SHOWN = 12
 
 viewer = current_viewer()
 linked_call_id = url_value("call")
@@ -167,24 +171,19 @@ def opinions(moment: Moment, *, is_linked: bool) -> None:
 
 
 def moment_card(moment: Moment, *, is_linked: bool = True) -> None:
+    place = f"{speaker_name(moment.side)}, {clock(moment.start_ms)}, turn {moment.turn_id}"
+    verified = " :material/verified: found word for word" if moment.quote_verified else ""
+    why = findings.get((moment.dimension, moment.marker_id))
     with st.container(border=True, gap="xsmall", key=f"moment-card-{moment.evidence_id}"):
-        with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-            st.markdown(
-                f"{polarity_badge(moment.polarity)} **{plain(criterion_title(moment.criterion_id))}**", width="content"
-            )
-            st.markdown(
-                f":gray[:small[{speaker_name(moment.side)}, {clock(moment.start_ms)}, turn {moment.turn_id}]]"
-                + (" :gray[:small[:material/verified: found word for word]]" if moment.quote_verified else ""),
-                width="content",
-            )
-        said_before(moment.customer_said)
-        st.markdown(f"“{plain(moment.quote)}”")
-        st.caption(plain(marker_question(moment.marker_id)))
-        why = findings.get((moment.dimension, moment.marker_id))
-        if why:
-            st.caption(f"Why: {plain(why)}")
-        if moment.suggestion:
-            st.markdown(f":material/lightbulb: {plain(moment.suggestion)}")
+        paragraphs(
+            f"{polarity_badge(moment.polarity)} **{plain(criterion_title(moment.criterion_id))}**  \n"
+            + small(place + verified),
+            small(words_before(moment.customer_said)) if moment.customer_said else "",
+            f"“{plain(moment.quote)}”",
+            small(plain(marker_question(moment.marker_id))),
+            small(f"Why: {plain(why)}") if why else "",
+            f":material/lightbulb: {plain(moment.suggestion)}" if moment.suggestion else "",
+        )
         opinions(moment, is_linked=is_linked)
 
 
@@ -234,8 +233,9 @@ if view == "Moments":
             f"{len(chosen)} {'other ' if focus else ''}moments in {dimension_title(shown_dimension or '').lower()}, "
             "in the order they were said."
         )
+        first = MOMENTS_SHOWN * (url_page(len(chosen), page_size=MOMENTS_SHOWN) - 1)
         with st.grid(2, min_column_width=330):
-            for moment in chosen:
+            for moment in chosen[first : first + MOMENTS_SHOWN]:
                 moment_card(moment)
         csv_button(frame_of(moments), f"moments-{call_id}")
 elif view == "Transcript":
@@ -314,10 +314,9 @@ elif view == "Product":
                 )
                 if statement.passage:
                     st.markdown(f":material/menu_book: {plain(statement.passage)}")
-                    st.caption(
-                        f"{plain(statement.document_title or statement.knowledge_id)} · "
-                        f"{plain(statement.passage_source or 'no source')}"
-                    )
+                    # a link in a caption fades with it
+                    source = f"{statement.document_title or statement.knowledge_id} · "
+                    st.markdown(small(plain(source + (statement.passage_source or "no source"))))
                 if statement.why:
                     st.caption(f"Why: {plain(statement.why)}")
     if said:

@@ -82,7 +82,8 @@ for role, title in ROLES.items():
     # reps that are not ranked stand together by the reason why
     for tier, reason in dict.fromkeys((row.tier, row.unranked_reason) for row in group):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.markdown(f"{TIERS.get(tier, tier)} {plain(reason)}".strip(), width="content")
+            why = f" :gray[:small[{plain(reason)}]]" if reason else ""
+            st.markdown(TIERS.get(tier, tier) + why, width="content")
             for row in group:
                 if (row.tier, row.unranked_reason) == (tier, reason):
                     link_to_rep(row.rep_id, f"{plain(row.rep_name)} {numbers(row)}")

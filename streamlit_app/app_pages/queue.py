@@ -14,10 +14,12 @@ from streamlit_app.chrome import (
     link_to_call,
     link_to_rep,
     page_head,
+    paragraphs,
     plain,
-    said_before,
+    small,
     stop_when_empty,
     store,
+    words_before,
 )
 from streamlit_app.filters import dimension_choice, rep_choice
 from streamlit_app.queries.coaching_queue import QueuedMoment, coaching_queue
@@ -146,18 +148,20 @@ for moment in moments:
                 f"{clock(moment.start_ms)}",
                 width="content",
             )
-        said_before(moment.customer_said)
-        st.markdown(f"“{plain(moment.quote)}”")
-        if moment.suggestion:
-            st.markdown(f":material/lightbulb: {plain(moment.suggestion)}")
-        if moment.reason:
-            st.caption(plain(moment.reason))
+        marked = ""
         if moment.state != "open":
             until = f" until {day_text(moment.snoozed_until)}" if moment.state == "snoozed" else ""
-            st.caption(
+            marked = (
                 f"{moment.state.capitalize()}{until} by {plain(moment.marked_by or '')} "
                 f"on {day_text(moment.marked_at)}" + (f": {plain(moment.note)}" if moment.note else "")
             )
+        paragraphs(
+            small(words_before(moment.customer_said)) if moment.customer_said else "",
+            f"“{plain(moment.quote)}”",
+            f":material/lightbulb: {plain(moment.suggestion)}" if moment.suggestion else "",
+            small(plain(moment.reason)) if moment.reason else "",
+            small(marked) if marked else "",
+        )
         actions(moment)
 warehouse = database()
 csv_button(

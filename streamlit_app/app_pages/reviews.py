@@ -1,5 +1,7 @@
 """What goes into the next one-to-one?"""
 
+import re
+
 import streamlit as st
 
 from streamlit_app.address import url_choice
@@ -7,6 +9,7 @@ from streamlit_app.cached import ask
 from streamlit_app.chrome import day_text, moment_text, page_head, plain, stop_when_empty
 from streamlit_app.queries.reviews import review_weeks, weekly_reviews
 
+DELIVERED = {0: "not delivered", 1: "delivered once"}
 KINDS = {"rep": "Rep", "team": "Team", "leadership": "Leadership"}
 
 page_head(
@@ -44,11 +47,13 @@ if review is None:
     st.stop()
 st.caption(
     f"{plain(review.subject)} · written {moment_text(review.rendered_at)} · week of {day_text(review.week_start)} · "
-    + (f"delivered {review.n_delivered} times" if review.n_delivered else "not delivered")
-    + (f", {review.n_failed} deliveries failed" if review.n_failed else "")
+    + DELIVERED.get(review.n_delivered, f"delivered {review.n_delivered} times")
+    + (f", failed {review.n_failed} times" if review.n_failed else "")
 )
 with st.container(border=True):
-    st.markdown(review.markdown)
+    # its title is a part of this page, which has one of its own; quoted blocks fade their links past reading
+    text = re.sub(r"^(#+ )", r"#\1", review.markdown, flags=re.MULTILINE)
+    st.markdown(re.sub(r"^> ?", "", text, flags=re.MULTILINE))
 st.download_button(
     "Download Markdown",
     review.markdown,

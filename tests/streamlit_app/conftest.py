@@ -695,7 +695,8 @@ def _add_reviews(add: Any) -> None:
                 version="1",
                 is_newest=True,
                 subject=f"Week of {week_start}: {NAMES[recipient]}",
-                markdown=f"# Week of {week_start}\n\nThree things that work for {NAMES[recipient]}.",
+                markdown=f"# Week of {week_start}\n\nThree things that work for {NAMES[recipient]}.\n\n"
+                "## What to try\n\n> “We lose two days a month.”\n>\n> [At 3:10](http://127.0.0.1:8501/call?call=call-finch-05-0)",
                 rendered_at=datetime.now(UTC),
                 n_delivered=1,
                 n_failed=0,

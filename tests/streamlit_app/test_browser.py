@@ -25,6 +25,8 @@ PAGES = {
     "rep": "/rep?rep=finch",
     "call": "/call?call=call-finch-05-0",
     "transcript": "/call?call=call-finch-05-0&view=Transcript",
+    "product": "/call?call=call-finch-03-0&view=Product",
+    "brief": "/call?call=call-finch-05-0&view=Brief",
     "reviews": "/reviews",
     "search": "/search?q=price",
     "compare": "/compare?a=call-finch-05-0&b=call-wren-05-0",

@@ -200,9 +200,11 @@ def test_text_from_a_call_is_never_markup(as_viewer: Any, own_desk_url: str) -> 
     with psycopg.connect(own_desk_url) as connection:
         connection.execute("update marts.fct_evidence set quote = '<script>x</script> [link](http://x) :red[loud] $x$'")
         connection.execute("update marts.fct_turns set text = '<img src=x onerror=alert(1)> ' || text")
+        connection.execute("update marts.fct_calls set title = 'Demo ![x](http://x/y.png)'")
     as_viewer("admin", own_desk_url)
     app = opened("call", {"call": "call-finch-05-0"})
     assert not app.exception
+    assert [title.value for title in app.title] == ["Demo \\!\\[x\\]\\(http\\://x/y\\.png\\)"]
     quotes = [text.value for text in app.markdown if "script" in text.value]
     assert quotes
     assert all("\\<script\\>" in quote and "\\[link\\]" in quote and "\\:red" in quote for quote in quotes)
