@@ -1,5 +1,6 @@
 """Charts of the dashboard as PNG, drawn without a browser and without the network."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from streamlit_app.charts import Interval, Spec, rep_dimension, score_range
 from streamlit_app.queries.metrics import DIMENSION_TITLES, DIMENSIONS
 from streamlit_app.queries.scores import ScoredCall, TrendWeek
 
+# what XML has no place for, and a picture is drawn through it
+NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 PANEL_WIDTH = 250
 PIXELS_PER_POINT = 2
 INK, LINE = "#16212b", "#d5dde3"
@@ -51,5 +54,18 @@ def _picture(panels: Sequence[Spec], *, content_id: str, alt_text: str) -> Pictu
     if not panels:
         return None
     sheet = {"concat": list(panels), "columns": 2, "spacing": 18, "config": PAPER}
-    png = vl_convert.vegalite_to_png(sheet, scale=PIXELS_PER_POINT)
+    png = vl_convert.vegalite_to_png(_drawable(sheet), scale=PIXELS_PER_POINT)
     return Picture(content_id=content_id, alt_text=alt_text, png=png)
+
+
+def _drawable(value: Any) -> Any:
+    """The same without what cannot be drawn: one such character in a call's title fails the whole picture."""
+    match value:
+        case str():
+            return NOT_XML.sub("", value)
+        case dict():
+            return {name: _drawable(part) for name, part in value.items()}
+        case list() | tuple():
+            return [_drawable(part) for part in value]
+        case _:
+            return value

@@ -3,7 +3,7 @@ import re
 import pytest
 from markdown_it import MarkdownIt
 
-from dagster_project.reviews import rendering
+from dagster_project.reviews import pictures, rendering
 from dagster_project.reviews.document import (
     Block,
     Bullets,
@@ -15,6 +15,7 @@ from dagster_project.reviews.document import (
     Quote,
     Table,
 )
+from streamlit_app.charts import Interval
 
 HOSTILE = (
     "<script>alert(1)</script> <img src=x onerror=alert(1)> [click](javascript:alert(1)) **bold** `code` | cell "
@@ -124,3 +125,10 @@ def test_the_plain_text_twin_says_what_the_page_says() -> None:
 def test_only_web_addresses_become_links(url: str | None) -> None:
     assert rendering.safe_url(url) is None
     assert "href" not in rendering.html(document(Quote("q", "source", url)))
+
+
+def test_a_name_with_characters_that_cannot_be_drawn_still_has_its_picture() -> None:
+    interval = Interval(name="Ada \x01\x1f\ufffe Bell", score=60, low=50, high=70, n_calls=9)
+    picture = pictures.standings([("discovery", interval)], content_id="standings", alt_text="Standings")
+    assert picture is not None
+    assert picture.png.startswith(b"\x89PNG")
