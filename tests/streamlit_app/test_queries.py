@@ -2,6 +2,8 @@
 
 import importlib
 import inspect
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -16,6 +18,7 @@ from streamlit_app.queries import (
     costs,
     follow_ups,
     freshness,
+    knowledge_proposals,
     leaderboard,
     marks,
     moments,
@@ -31,6 +34,7 @@ from streamlit_app.queries import (
 from streamlit_app.queries.database import Database, UnreadableValueError
 from streamlit_app.queries.viewer import Viewer
 
+ROOT = Path(__file__).parents[2]
 # the rows of each question, and which rep a row speaks of
 QUESTIONS: dict[str, Callable[[Database, Viewer], Any]] = {
     "list_reps": lambda database, viewer: people.list_reps(database, viewer),
@@ -104,6 +108,13 @@ def test_no_question_of_the_query_layer_is_left_unasked() -> None:
         and not name.startswith("_")
     }
     assert asked == {*QUESTIONS, *OTHER_QUESTIONS}
+
+
+def test_the_query_layer_imports_neither_framework() -> None:
+    modules = [f"streamlit_app.queries.{path.stem}" for path in Path(people.__file__).parent.glob("[a-z]*.py")]
+    check = f"import sys, {', '.join(modules)}; print(*{{'streamlit', 'fastmcp', 'pandas'}} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not done.stdout.strip()
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -411,6 +422,35 @@ def test_asking_twice_for_the_same_call_is_one_request(own_desk: Database) -> No
     second = marks.request_call_analysis(own_desk, manager, "call-finch-05-0", via="dashboard")
     assert first.request_id == second.request_id
     assert first.status == "received"
+
+
+def test_requests_are_listed_for_those_who_may_see_the_call(own_desk: Database, viewers: dict[str, Viewer]) -> None:
+    for manager, call_id in (("robin", "call-finch-05-0"), ("martin", "call-crane-05-0")):
+        asking = Viewer(viewer_id=manager, name=manager, role="manager", can_write=True)
+        marks.request_call_analysis(own_desk, asking, call_id, via="mcp")
+    seen = {role: {row.call_id for row in marks.list_requests(own_desk, viewers[role])} for role in ROLES}
+    assert seen["rep"] == seen["manager"] == {"call-finch-05-0"}
+    assert seen["other_manager"] == {"call-crane-05-0"}
+    assert seen["leader"] == seen["admin"] == {"call-finch-05-0", "call-crane-05-0"}
+
+
+def test_knowledge_is_proposed_by_those_with_a_team_and_the_right_to_write(own_desk: Database) -> None:
+    page = {
+        "document_id": "products/example",
+        "kind": "product",
+        "title": "Example page",
+        "body": "The product can now do one more thing.",
+        "reason": "Stated in the release notes.",
+    }
+    for role, can_write in (("rep", True), ("manager", False)):
+        with pytest.raises(marks.NotAllowedError):
+            knowledge_proposals.propose_knowledge(
+                own_desk, Viewer(viewer_id="finch", name="Finch", role=role, can_write=can_write), **page
+            )
+    for role in ("manager", "leader", "admin"):
+        viewer = Viewer(viewer_id=role, name=role, role=role, can_write=True)
+        (proposal,) = knowledge_proposals.propose_knowledge(own_desk, viewer, **page)
+        assert (proposal.state, proposal.proposed_by) == ("received", "manager")
 
 
 def test_only_those_who_see_everyone_may_have_a_week_analysed(own_desk: Database) -> None:
