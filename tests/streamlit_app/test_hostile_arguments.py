@@ -75,8 +75,8 @@ OTHERS: dict[str, Any] = {
 }
 OTHER_TEAM = ("Crane", "Swift", "call-crane", "call-swift")
 INSIDES = ("psycopg", "Traceback", "pydantic", "select ", "marts.", "Error calling tool", "Error r", "codec")
-# the slowest took 0.2 s on an idle machine
-SOON_S = 3.0
+# the slowest took 0.2 s on an idle machine and 3 s on one with eight times the work; the database gives up at 10
+SOON_S = 8.0
 
 
 @pytest.fixture(scope="module")
