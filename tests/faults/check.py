@@ -40,6 +40,8 @@ def judge(path: Path) -> list[Verdict]:
         for event in events
         if event["event"] == "driver failed"
     ]
+    if reference is None and {event["scenario"] for event in events} == {"stage", "rows"}:
+        return verdicts
     if reference is None:
         return [*verdicts, Verdict("baseline", "there is one", False, "no undisturbed run was seen")]
     judges = {
