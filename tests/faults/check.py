@@ -345,7 +345,6 @@ def _hostile(events: list[Event], _: Event) -> Verdict:
         and ran.get("verdicts", 0) > 0
         and messages.get("n_live") == 0
         and not messages.get("failures")
-        and messages.get("with_attacks", 0) > 0
         and pages.get("bad") == 0
         and pages.get("with_attacks", 0) > 0
     )

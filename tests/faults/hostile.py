@@ -193,7 +193,7 @@ class Markup(HTMLParser):
 def _look_at_messages(stage: Stage, url: str) -> None:
     """Every review of both weeks, as it would be sent."""
     live: list[str] = []
-    # "with_attacks": the search for live parts means something only where the attacks got that far
+    # "with_attacks": how many show an attack as text; reps with a handful of calls have no moments to show
     counts = {"html": 0, "slack": 0, "eml": 0, "with_attacks": 0}
     home = Path(stage.environment(url)["CALL_COACH_HOME"])
     failures = []
