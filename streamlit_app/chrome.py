@@ -26,11 +26,14 @@ DISCLAIMER = "Scores are for coaching, not for pay or dismissal."
 
 # Streamlit's Markdown gives these a meaning; what people said must stay what they said.
 _MARKDOWN_CHARACTERS = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:<>&])")
+# A bare address becomes a link after all escapes are undone: a word joiner, which nobody sees, keeps it text.
+_BARE_ADDRESS = re.compile(r"\b(?:https?|www)(?=[:.])|\w(?=@)", re.IGNORECASE)
 
 
 def plain(text: str | None) -> str:
     """Text from a call as literal Markdown."""
-    return _MARKDOWN_CHARACTERS.sub(r"\\\1", " ".join(visible(text or "").split()))
+    words = _BARE_ADDRESS.sub("\\g<0>\u2060", " ".join(visible(text or "").split()))
+    return _MARKDOWN_CHARACTERS.sub(r"\\\1", words)
 
 
 def plain_html(text: str | None) -> str:

@@ -204,7 +204,7 @@ def test_text_from_a_call_is_never_markup(as_viewer: Any, own_desk_url: str) -> 
     as_viewer("admin", own_desk_url)
     app = opened("call", {"call": "call-finch-05-0"})
     assert not app.exception
-    assert [title.value for title in app.title] == ["Demo \\!\\[x\\]\\(http\\://x/y\\.png\\)"]
+    assert [title.value for title in app.title] == ["Demo \\!\\[x\\]\\(http\u2060\\://x/y\\.png\\)"]
     quotes = [text.value for text in app.markdown if "script" in text.value]
     assert quotes
     assert all("\\<script\\>" in quote and "\\[link\\]" in quote and "\\:red" in quote for quote in quotes)
