@@ -19,7 +19,8 @@
 -- A late call changes its own week and all after it: those are rolled anew, with the calls before.
 with
 
-scores as (
+-- Read by index, line by line: kept in between, it was searched once for every line.
+scores as not materialized (
     select * from {{ ref('fct_scores') }}
     where is_current and status = 'scored' and score is not null
 ),
