@@ -43,6 +43,15 @@ class Cost:
 
 # Who sees everyone reads days that are summed already; distinct calls cannot be summed and come from an index alone.
 _COSTS = """
+requests as materialized (
+    select fct_llm_requests.*
+    from marts.fct_llm_requests
+    where
+        not %(sees_everyone)s
+        and fct_llm_requests.rep_id in (select visible_reps.rep_id from visible_reps)
+        and fct_llm_requests.day between %(since)s and %(until)s
+),
+
 days as (
     select
         mart_llm_costs.day,
@@ -63,25 +72,21 @@ days as (
     where %(sees_everyone)s and mart_llm_costs.day between %(since)s and %(until)s
     union all
     select
-        fct_llm_requests.day,
-        fct_llm_requests.model,
-        fct_llm_requests.dimension,
-        fct_llm_requests.is_sandbox,
-        (not fct_llm_requests.is_cache_hit)::integer as requests,
-        fct_llm_requests.is_failed::integer as failed_requests,
-        fct_llm_requests.is_cache_hit::integer as cache_hits,
-        fct_llm_requests.input_tokens,
-        fct_llm_requests.cache_read_tokens,
-        fct_llm_requests.cache_write_tokens,
-        fct_llm_requests.output_tokens,
-        fct_llm_requests.cost_usd,
-        fct_llm_requests.saved_usd,
-        fct_llm_requests.uncached_usd
-    from marts.fct_llm_requests
-    where
-        not %(sees_everyone)s
-        and fct_llm_requests.rep_id in (select visible_reps.rep_id from visible_reps)
-        and fct_llm_requests.day between %(since)s and %(until)s
+        requests.day,
+        requests.model,
+        requests.dimension,
+        requests.is_sandbox,
+        (not requests.is_cache_hit)::integer as requests,
+        requests.is_failed::integer as failed_requests,
+        requests.is_cache_hit::integer as cache_hits,
+        requests.input_tokens,
+        requests.cache_read_tokens,
+        requests.cache_write_tokens,
+        requests.output_tokens,
+        requests.cost_usd,
+        requests.saved_usd,
+        requests.uncached_usd
+    from requests
 ),
 
 summed as (
@@ -109,10 +114,16 @@ scored_calls as (
         fct_llm_requests.call_id
     from marts.fct_llm_requests
     where
-        not fct_llm_requests.is_failed
-        and (%(sees_everyone)s or fct_llm_requests.rep_id in (select visible_reps.rep_id from visible_reps))
+        %(sees_everyone)s
+        and not fct_llm_requests.is_failed
         and fct_llm_requests.day between %(since)s and %(until)s
-    group by 1, 2, 3
+    union
+    select
+        {own_group} as group_name,
+        requests.is_sandbox,
+        requests.call_id
+    from requests
+    where not requests.is_failed
 ),
 
 scored as (
@@ -171,7 +182,11 @@ def costs(
     return database.rows(
         viewer,
         Cost,
-        _COSTS.format(days_group=group.format(rows="days"), requests_group=group.format(rows="fct_llm_requests")),
+        _COSTS.format(
+            days_group=group.format(rows="days"),
+            requests_group=group.format(rows="fct_llm_requests"),
+            own_group=group.format(rows="requests"),
+        ),
         {"group_by": group_by, "since": since, "until": until},
         limit=limit,
         offset=offset,
