@@ -2,12 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic import ValidationError, field_validator
+from pydantic_settings import SettingsConfigDict
 
 from dagster_project.database.building import BUILDER
 from dlt_pipelines.logs import LogSettings
@@ -43,7 +42,8 @@ class Settings(LogSettings):
     model_config = SettingsConfigDict(env_file=ROOT / ".env", extra="ignore", env_ignore_empty=True)
 
     database_url: str | None = None
-    home: Annotated[Path, NoDecode, Field(alias="CALL_COACH_HOME")] = ROOT / ".call_coach"
+    # named as its variable: fields are also read by their own names, and HOME is the user's
+    call_coach_home: Path = ROOT / ".call_coach"
 
     @field_validator("database_url")
     @classmethod
@@ -54,7 +54,7 @@ class Settings(LogSettings):
 
     @property
     def home_folder(self) -> Path:
-        return self.home.expanduser().resolve()
+        return self.call_coach_home.expanduser().resolve()
 
 
 def with_search_path(database_url: str, schema: str) -> str:

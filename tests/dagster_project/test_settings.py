@@ -75,3 +75,11 @@ def names_of(settings: type[BaseSettings]) -> Iterator[str]:
 def test_every_variable_stands_in_the_example_file(settings: type[BaseSettings]) -> None:
     shown = set(re.findall(r"^#? ?([A-Z][A-Z_0-9]+)=", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
     assert set(names_of(settings)) - shown == set()
+
+
+def test_state_is_kept_in_the_project_and_never_in_the_users_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.delenv("CALL_COACH_HOME", raising=False)
+    assert Settings(_env_file=None).home_folder == ROOT / ".call_coach"  # type: ignore[call-arg]
+    monkeypatch.setenv("CALL_COACH_HOME", "/srv/coach")
+    assert str(Settings(_env_file=None).home_folder) == "/srv/coach"  # type: ignore[call-arg]
