@@ -177,7 +177,7 @@ def ineligible_reason(row: Mapping[str, Any], settings: AnalysisSettings) -> str
     if row["duration"] is not None and row["duration"] < settings.min_call_s:
         return f"shorter than {settings.min_call_s // 60} minutes"
     if row["language"] and languages and not str(row["language"]).lower().startswith(languages):
-        return f"language {row['language']}"
+        return f"not in a scored language ({row['language']})"
     return None
 
 

@@ -365,7 +365,7 @@ class CallLoader:
         session = self._session
         owed = session.books.owe("call", call_id, {})
         gives_up_at = owed.first_seen_at + timedelta(days=self._settings.give_up_after_days)
-        what = f"Gong does not show this call (asked {owed.attempts} times)"
+        what = f"Gong does not show this call (attempt {owed.attempts})"
         if owed.has_given_up or datetime.now(UTC) < gives_up_at:
             session.problem(
                 "calls",
@@ -497,7 +497,7 @@ class CallLoader:
             session.problem(
                 "transcripts",
                 call_id,
-                f"the call has no transcript yet (asked {owed.attempts} times)",
+                f"the call has no transcript yet (attempt {owed.attempts})",
                 f"Nothing to do: it is asked for again until {gives_up_at:%Y-%m-%d %H:%M} UTC",
             )
             return

@@ -1,16 +1,12 @@
 """Quoted moments: what was said, when, and which marker it speaks for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from streamlit_app.queries.database import Database, Rows
+from streamlit_app.queries.newest import complete
 from streamlit_app.queries.viewer import Viewer
-
-
-@dataclass(frozen=True)
-class _Fitting:
-    n: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,17 +201,6 @@ def _ordered(statement: str, columns: str) -> str:
     return statement
 
 
-_COUNTED_FITTING = """
-, looked_at as (
-    select fitting.evidence_id
-    from fitting
-    limit %(n_newest)s
-)
-
-select count(*) as n
-from looked_at
-"""
-
 _COUNTED = """
 )
 
@@ -261,10 +246,10 @@ def list_moments(
         "until": until,
     }
 
-    fitting_statement = _FITTING.replace("{visible}", "" if viewer.sees_everyone else _VISIBLE)
+    fitting = _FITTING.replace("{visible}", "" if viewer.sees_everyone else _VISIBLE)
 
     def ask(found: str, counted: str | None) -> Rows[Moment]:
-        statement = fitting_statement + found
+        statement = fitting + found
         return database.rows(
             viewer,
             Moment,
@@ -282,8 +267,15 @@ def list_moments(
         newest = ask(_FOUND_IN_NEWEST, None)
         if newest.is_truncated:
             return newest
-        fitting = database.row(viewer, _Fitting, fitting_statement + _COUNTED_FITTING, parameters)
-        if fitting is not None and fitting.n < n_newest:
-            # all that fits has been read: the index would only name others
-            return replace(newest, total=offset + len(newest) if with_total and (newest or not offset) else None)
+        whole = complete(
+            newest,
+            database=database,
+            viewer=viewer,
+            fitting=fitting,
+            parameters=parameters,
+            offset=offset,
+            with_total=with_total,
+        )
+        if whole is not None:
+            return whole
     return ask(_FOUND_BY_INDEX, _COUNTED if with_total else None)

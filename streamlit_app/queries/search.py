@@ -1,15 +1,11 @@
 """Finding calls: words that were said, and what is known about the call."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from streamlit_app.queries.database import Database, Rows
+from streamlit_app.queries.newest import complete
 from streamlit_app.queries.viewer import Viewer
-
-
-@dataclass(frozen=True)
-class _Fitting:
-    n: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,17 +188,6 @@ left join marts.fct_turns as hit on page.call_id = hit.call_id and hits.turn_id 
 order by page.started_at desc, page.call_id
 """
 
-_COUNTED_FITTING = """
-, looked_at as (
-    select fitting.call_id
-    from fitting
-    limit %(n_newest)s
-)
-
-select count(*) as n
-from looked_at
-"""
-
 _COUNTED = """
 select found.call_id
 from found
@@ -231,7 +216,7 @@ def search_calls(
 ) -> Rows[FoundCall]:
     """Newest first; `min_score` is included, `max_score` is not, and without a dimension any dimension may fit.
 
-    With words the total is known only where the newest `N_NEWEST` calls did not fill the page.
+    With words the total is known only where the newest calls, `N_NEWEST` and more further down, did not fill the page.
     """
     text = " ".join((text or "").split())[:400] or None
     escaped = (account or "").strip()[:200].replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
@@ -271,8 +256,13 @@ def search_calls(
     newest = ask(_FOUND_IN_NEWEST, None)
     if newest.is_truncated:
         return newest
-    fitting = database.row(viewer, _Fitting, _FITTING + _COUNTED_FITTING, parameters)
-    if fitting is not None and fitting.n < n_newest:
-        # all that fits has been read: the index would only name others
-        return replace(newest, total=offset + len(newest) if with_total and (newest or not offset) else None)
-    return ask(_FOUND_BY_INDEX, _COUNTED if with_total else None)
+    whole = complete(
+        newest,
+        database=database,
+        viewer=viewer,
+        fitting=_FITTING,
+        parameters=parameters,
+        offset=offset,
+        with_total=with_total,
+    )
+    return whole if whole is not None else ask(_FOUND_BY_INDEX, _COUNTED if with_total else None)

@@ -98,7 +98,8 @@ quality as (
         mart_judge_quality.n_human_levels,
         mart_judge_quality.exact_agreement,
         mart_judge_quality.within_one_agreement,
-        mart_judge_quality.mean_signed_error,
+        -- a numeric has no negative zero, as a page would show it
+        round(mart_judge_quality.mean_signed_error, 2) as mean_signed_error,
         mart_judge_quality.kappa,
         mart_judge_quality.n_repeated,
         mart_judge_quality.marker_flip_rate,

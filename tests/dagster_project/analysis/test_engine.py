@@ -187,7 +187,7 @@ async def test_what_cannot_be_scored_says_why(analysis):
     assert report.not_eligible == {
         "internal call": 1,
         "private call": 1,
-        "language deu": 1,
+        "not in a scored language (deu)": 1,
         "no primary user to score": 1,
         "nobody from the customer speaks": 1,
         "the primary user does not speak": 1,
