@@ -48,7 +48,7 @@ STATEMENTS = (
 )
 VERDICTS: tuple[tuple[Verdict, str], ...] = (("agree", ":material/thumb_up:"), ("disagree", ":material/thumb_down:"))
 
-MOMENTS_SHOWN = 12
+MOMENTS_SHOWN = 8
 
 viewer = current_viewer()
 linked_call_id = url_value("call")
@@ -154,7 +154,6 @@ def opinions(moment: Moment, *, is_linked: bool) -> None:
                     key=f"{verdict}-{moment.evidence_id}",
                     on_click=judge,
                     args=(moment.evidence_id, verdict),
-                    help="Stored with your name and counted in judge quality. The machine's answer stays as it was.",
                 )
             with st.popover("Note", icon=":material/edit_note:", type="tertiary"):
                 st.text_area(
@@ -232,6 +231,11 @@ if view == "Moments":
         st.caption(
             f"{len(chosen)} {'other ' if focus else ''}moments in {dimension_title(shown_dimension or '').lower()}, "
             "in the order they were said."
+            + (
+                " Agree or disagree is stored with your name and counted in judge quality; the machine's answer stays."
+                if viewer.sees_a_team and viewer.can_write
+                else ""
+            )
         )
         first = MOMENTS_SHOWN * (url_page(len(chosen), page_size=MOMENTS_SHOWN) - 1)
         with st.grid(2, min_column_width=330):

@@ -1,5 +1,7 @@
 """Who can others learn from?"""
 
+from collections import Counter
+
 import streamlit as st
 
 from streamlit_app.address import url_choice
@@ -15,7 +17,7 @@ from streamlit_app.chrome import (
     plain,
     stop_when_empty,
 )
-from streamlit_app.filters import team_choice, window_choice
+from streamlit_app.filters import EVERYONE, team_choice, window_choice
 from streamlit_app.queries.leaderboard import Standing, leaderboard
 from streamlit_app.queries.metrics import DIMENSIONS, MIN_N_RANK, help_for
 
@@ -26,6 +28,7 @@ TIERS = {
     "not ranked yet": ":gray-badge[not ranked yet]",
 }
 ROLES = {"AE": "Account executives", "SE": "Solutions engineers", "CSM": "Customer success", "other": "Other roles"}
+REPS_SHOWN = 24
 
 
 def numbers(row: Standing) -> str:
@@ -64,10 +67,22 @@ st.caption(
     f"more so the fewer calls they rest on; bars are 95 % intervals. A tier needs {MIN_N_RANK} scored calls. "
     f"Rubric {rows.rows[0].rubric_version}."
 )
-for role, title in ROLES.items():
-    group = [row for row in rows if row.role == role]
-    if not group:
-        continue
+sizes = Counter(row.role for row in rows)
+roles = [role for role in ROLES if sizes[role]]
+shown_role: str | None = EVERYONE
+if len(roles) > 1:
+    # reps are compared within their role, so a large team is read one role at a time
+    shown_role = url_choice(
+        "Role",
+        [EVERYONE, *roles],
+        name="role",
+        default=EVERYONE if len(rows) <= REPS_SHOWN else roles[0],
+        what="role",
+        kind="segments",
+        format_func=lambda option: "All" if option == EVERYONE else f"{ROLES[option]} ({sizes[option]})",
+    )
+for role in roles if shown_role in (None, EVERYONE) else [str(shown_role)]:
+    group, title = [row for row in rows if row.role == role], ROLES[role]
     mean = next((row.group_mean for row in group if row.group_mean is not None), None)
     st.subheader(title, anchor=False, help=help_for("leaderboard_score"))
     if mean is not None:

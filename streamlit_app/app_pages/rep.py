@@ -9,22 +9,25 @@ import streamlit as st
 
 from streamlit_app.address import url_choice
 from streamlit_app.cached import ask, current_viewer, database
-from streamlit_app.charts import rep_dimension, talk_bands
+from streamlit_app.charts import frame_of, rep_dimension, talk_bands
 from streamlit_app.chrome import (
     calls_text,
+    csv_button,
     day_text,
     dimension_title,
     interval_text,
     link_to_call,
     link_to_rep,
     page_head,
+    paragraphs,
     plain,
     polarity_badge,
     rows_table,
-    said_before,
     score_text,
     signal_badge,
+    small,
     stop_when_empty,
+    words_before,
 )
 from streamlit_app.queries.follow_ups import rhythms, talk_shares
 from streamlit_app.queries.metrics import DIMENSIONS, MIN_N_SHOW, help_for
@@ -39,6 +42,7 @@ from streamlit_app.texts import clock
 # a dot per call stays readable over half a year
 WEEKS_SHOWN = 26
 CALLS_SHOWN = 10
+MOMENTS_SHOWN = 6
 
 viewer = current_viewer()
 reps = {rep.rep_id: rep for rep in ask(list_reps)}
@@ -86,16 +90,17 @@ with st.grid(2, min_column_width=330):
     for dimension in DIMENSIONS:
         row = now.get(dimension)
         with st.container(border=True, gap="small"):
-            with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-                st.markdown(f"#### {dimension_title(dimension)}", help=help_for("rolling_score"))
-                st.markdown(signal_badge(row.signal if row else "too few calls"), width="content")
-            if row and row.rolling_score is not None:
-                st.markdown(
-                    f"**{score_text(row.rolling_score)}** :gray[· 95 % interval "
-                    f"{interval_text(row.rolling_low, row.rolling_high)} · last {calls_text(row.rolling_n)}]"
-                )
-            else:
-                st.markdown(f":gray[No rolling score yet: {calls_text(row.rolling_n if row else 0)} with a score.]")
+            standing = (
+                f"**{score_text(row.rolling_score)}** :gray[· 95 % interval "
+                f"{interval_text(row.rolling_low, row.rolling_high)} · last {calls_text(row.rolling_n)}]"
+                if row and row.rolling_score is not None
+                else f":gray[No rolling score yet: {calls_text(row.rolling_n if row else 0)} with a score.]"
+            )
+            signal = row.signal if row else "too few calls"
+            st.markdown(
+                f"#### {dimension_title(dimension)} {signal_badge(signal)}\n\n{standing}",
+                help=help_for("rolling_score"),
+            )
             own_calls = [call for call in calls if call.dimension == dimension]
             chart = rep_dimension(own_calls, [week for week in weeks if week.dimension == dimension])
             not_applicable = sum(call.score is None for call in own_calls)
@@ -106,7 +111,7 @@ with st.grid(2, min_column_width=330):
                 chart,
                 alt=f"{dimension_title(dimension)} of {rep.rep_name}: {len(own_calls) - not_applicable} scored calls, "
                 f"rolling score {score_text(row.rolling_score if row else None)}, "
-                f"{row.signal if row else 'too few calls'}",
+                f"{signal}",
             )
             not_applicable_text = f"Not applicable on {calls_text(not_applicable)}. " if not_applicable else ""
             st.caption(f"{not_applicable_text}Rubric {row.rubric_version if row else 'unknown'}.")
@@ -136,10 +141,11 @@ else:
         )
         gaps = ask(list_moments, rep_id=rep_id, criterion_id=focus.criterion_id, polarity="gap", limit=12)
         for moment in one_per_turn(gaps)[:2]:
-            said_before(moment.customer_said)
-            st.markdown(f"“{plain(moment.quote)}”")
-            if moment.suggestion:
-                st.markdown(f":material/lightbulb: {plain(moment.suggestion)}")
+            paragraphs(
+                small(words_before(moment.customer_said)) if moment.customer_said else "",
+                f"“{plain(moment.quote)}”",
+                f":material/lightbulb: {plain(moment.suggestion)}" if moment.suggestion else "",
+            )
             link_to_call(
                 moment.call_id,
                 f"{clock(moment.start_ms)} in {plain(moment.call_title or 'the call')}",
@@ -147,30 +153,35 @@ else:
                 icon=":material/play_arrow:",
             )
 
-st.subheader("Latest moments", anchor=False)
-latest = one_per_turn(ask(list_moments, rep_id=rep_id, limit=60))[:6]
-if not latest:
-    st.caption("No quoted moment yet.")
-with st.grid(3, min_column_width=260):
-    for moment in latest:
-        with st.container(border=True, gap="xsmall", height="stretch"):
-            st.markdown(f"{polarity_badge(moment.polarity)} :gray[:small[{dimension_title(moment.dimension)}]]")
-            said_before(moment.customer_said)
-            st.markdown(f"“{plain(moment.quote)}”")
-            st.caption(plain(marker_question(moment.marker_id)))
-            st.space("stretch")
-            link_to_call(
-                moment.call_id,
-                f"{clock(moment.start_ms)} on {day_text(moment.started_at)}",
-                moment=moment.evidence_id,
-                icon=":material/play_arrow:",
-            )
 
-st.subheader("How they talk", anchor=False, help=help_for("talk_ratio"))
-rhythm = next(iter(ask(rhythms, rep_id=rep_id)), None)
-if rhythm is None:
-    st.caption("No transcript with times in the last 90 days.")
-else:
+def latest_moments() -> None:
+    moments = ask(list_moments, rep_id=rep.rep_id, limit=60)
+    if not moments:
+        st.caption("No quoted moment yet.")
+        return
+    with st.grid(3, min_column_width=260):
+        for moment in one_per_turn(moments)[:MOMENTS_SHOWN]:
+            with st.container(border=True, gap="xsmall", height="stretch"):
+                paragraphs(
+                    f"{polarity_badge(moment.polarity)} {small(dimension_title(moment.dimension))}",
+                    small(words_before(moment.customer_said)) if moment.customer_said else "",
+                    f"“{plain(moment.quote)}”",
+                    small(plain(marker_question(moment.marker_id))),
+                )
+                link_to_call(
+                    moment.call_id,
+                    f"{clock(moment.start_ms)} on {day_text(moment.started_at)}",
+                    moment=moment.evidence_id,
+                    icon=":material/play_arrow:",
+                )
+    csv_button(frame_of(moments), f"moments-{rep.rep_id}", label=f"Download the latest {len(moments)} as CSV")
+
+
+def how_they_talk() -> None:
+    rhythm = next(iter(ask(rhythms, rep_id=rep.rep_id)), None)
+    if rhythm is None:
+        st.caption("No transcript with times in the last 90 days.")
+        return
     usual = ask(usual_rhythm)
     st.caption(
         f"Means of {calls_text(rhythm.n_calls)} in 90 days. Below each: where half of the {calls_text(usual.n_calls)} "
@@ -189,14 +200,17 @@ else:
                 st.metric(title, "–" if value is None else f"{value:{shape}}{unit}", help=help_for(metric))
                 if low is not None and usual.n_calls >= MIN_N_SHOW:
                     st.caption(f"usual: {low:{shape}} to {high:{shape}}{unit}")
-    shares = ask(talk_shares, rep_id=rep_id)
+    shares = ask(talk_shares, rep_id=rep.rep_id)
     chart = talk_bands(shares.rows)
-    if chart is not None:
-        st.vega_lite_chart(chart, alt=f"Talk ratio of {rep.rep_name} by type of call, {len(shares)} types")
-        st.caption(
-            "Talk ratio by type of call. Dot: this rep. Tick: mean of everyone you may see. Bar: range that "
-            "practitioners name for the type, a correlation and no target."
-        )
+    if chart is None:
+        return
+    st.markdown("**Talk ratio by type of call**", help=help_for("talk_ratio"))
+    st.vega_lite_chart(chart, alt=f"Talk ratio of {rep.rep_name} by type of call, {len(shares)} types")
+    st.caption(
+        "Dot: this rep. Tick: mean of everyone you may see. Bar: range that practitioners name for the type, "
+        "a correlation and no target."
+    )
+    csv_button(frame_of(shares), f"talk-ratio-{rep.rep_id}")
 
 
 def by_call(scored: Iterable[ScoredCall]) -> list[dict[str, Any]]:
@@ -214,40 +228,34 @@ def by_call(scored: Iterable[ScoredCall]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-st.subheader("Calls", anchor=False)
-for listed in by_call(calls)[:CALLS_SHOWN]:
-    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        with st.container(width=330):
-            link_to_call(listed["call_id"], f"{day_text(listed['held'])} · {plain(listed['call'])}")
-        st.markdown(
-            " ".join(
-                f":gray-badge[{dimension_title(dimension)} {score_text(listed.get(dimension))}]"
-                for dimension in DIMENSIONS
-                if dimension in listed
-            ),
-            width="content",
-        )
-
-
-def all_calls() -> pd.DataFrame:
-    return pd.DataFrame(by_call(rep_scored_calls(warehouse, viewer, rep.rep_id)))
-
-
-warehouse = database()
-rows_table(
-    "All scored calls as a table",
-    all_calls,
-    f"calls-{rep_id}",
-    alt=f"Calls of {rep.rep_name} with their four scores",
-    column_config={
-        "held": st.column_config.DatetimeColumn("Held", format="D MMM YYYY"),
-        "call": st.column_config.TextColumn("Call", width="large"),
-        "account": "Account",
-        "type": "Type",
-        "call_id": None,
-        **{
-            dimension: st.column_config.NumberColumn(dimension_title(dimension), format="%.0f")
+def scored_calls() -> None:
+    for listed in by_call(calls)[:CALLS_SHOWN]:
+        levels = " ".join(
+            f":gray-badge[{dimension_title(dimension)} {score_text(listed.get(dimension))}]"
             for dimension in DIMENSIONS
+            if dimension in listed
+        )
+        link_to_call(listed["call_id"], f"{day_text(listed['held'])} · {plain(listed['call'])} {levels}")
+    warehouse = database()
+    rows_table(
+        "All scored calls as a table",
+        lambda: pd.DataFrame(by_call(rep_scored_calls(warehouse, viewer, rep.rep_id))),
+        f"calls-{rep.rep_id}",
+        alt=f"Calls of {rep.rep_name} with their four scores",
+        column_config={
+            "held": st.column_config.DatetimeColumn("Held", format="D MMM YYYY"),
+            "call": st.column_config.TextColumn("Call", width="large"),
+            "account": "Account",
+            "type": "Type",
+            "call_id": None,
+            **{
+                dimension: st.column_config.NumberColumn(dimension_title(dimension), format="%.0f")
+                for dimension in DIMENSIONS
+            },
         },
-    },
-)
+    )
+
+
+VIEWS = {"Latest moments": latest_moments, "How they talk": how_they_talk, "Calls": scored_calls}
+view = url_choice("View", list(VIEWS), name="view", default="Latest moments", what="view", kind="segments")
+VIEWS[view or "Latest moments"]()

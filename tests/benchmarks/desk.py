@@ -4,7 +4,8 @@
     python tests/benchmarks/desk.py --database-url URL    prints every figure beside its limit
     python tests/benchmarks/desk.py --database-url URL --only tools
 
-Clients and servers share the machine. The first call of each tool and the first view of each page are cold.
+Clients and servers share the machine. The first call of each tool and the first view of each page are cold. A warm page
+is a new tab, beside it the same page reached by a click, and above all a page of Streamlit's with only a title.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -46,10 +48,26 @@ INITIALIZE = {
         "clientInfo": {"name": "benchmark", "version": "1"},
     },
 }
-SETTLED = (
-    "() => document.querySelector('h1') && document.querySelector('[data-testid=stApp]')?.dataset.testScriptState "
-    "=== 'notRunning' && !document.querySelector('[data-testid=stSkeleton]')"
-)
+SETTLED = """before => {
+    const title = document.querySelector('h1')?.innerText
+    return title && title !== before
+        && document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'
+        && !document.querySelector('[data-testid=stSkeleton]')
+        && [...document.querySelectorAll('[data-testid=stVegaLiteChart]')].every(box => box.querySelector('canvas,svg'))
+}"""
+# a walk through the dashboard: the page that each click opens
+CLICKS = {
+    "queue": "Coaching queue",
+    "search": "Search",
+    "compare": "Compare calls",
+    "skills": "Skills",
+    "reviews": "Weekly reviews",
+    "costs": "Cost and cache",
+    "quality": "Judge quality",
+    "health": "Pipeline health",
+    "leaderboard": "Leaderboard",
+    "overview": "Overview",
+}
 
 
 @dataclass(frozen=True)
@@ -125,6 +143,7 @@ def pages(about: Subjects) -> dict[str, str]:
         "overview": "/",
         "queue": "/queue",
         "rep": f"/rep?rep={about.rep}",
+        "talking": f"/rep?rep={about.rep}&view=How+they+talk",
         "call": f"/call?call={about.call}&moment={about.moment}",
         "transcript": f"/call?call={about.call}&view=Transcript",
         "search": "/search?q=price",
@@ -251,12 +270,26 @@ def measure_pages(url: str, about: Subjects, views: int, *, is_timed: bool) -> N
         if is_timed and chromium is None:
             say("no Chromium: pages are not timed")
         elif is_timed and chromium is not None:
-            _time_in_browser(site, chromium, pages(about))
+            with bare_page(url) as bare:
+                _time_in_browser(site, bare, chromium, pages(about))
         if views:
             _views(site, psutil.Process(running.pid), views)
 
 
-def _time_in_browser(site: str, chromium: str, paths: dict[str, str]) -> None:
+@contextmanager
+def bare_page(url: str) -> Iterator[str]:
+    """What any page of Streamlit's takes in this browser: one title, no query, no chart."""
+    port = free_port()
+    with TemporaryDirectory() as folder:
+        app = Path(folder) / "app.py"
+        app.write_text("import streamlit\n\nstreamlit.title('Bare')\n", encoding="utf-8")
+        options = ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"]
+        with process(["-m", "streamlit", "run", str(app), *options], url):
+            listening(port)
+            yield f"http://127.0.0.1:{port}"
+
+
+def _time_in_browser(site: str, bare: str, chromium: str, paths: dict[str, str]) -> None:
     from playwright.sync_api import sync_playwright
 
     say(f"pages in Chromium until nothing moves; limits {COLD_LIMIT_S:g} s cold, {WARM_LIMIT_S:g} s warm")
@@ -271,25 +304,47 @@ def _time_in_browser(site: str, chromium: str, paths: dict[str, str]) -> None:
             cold[name] = _opening(context.new_page(), site + path)
             context.close()
         context = browser.new_context()
-        _opening(context.new_page(), site)
+        _opening(context.new_page(), bare)
+        say(f"  a bare page of Streamlit's: warm {statistics.median(_tabs(context, bare)):5.2f} s")
+        walk = context.new_page()
+        _opening(walk, site)
+        clicked: dict[str, list[float]] = {name: [] for name in CLICKS}
+        for _ in range(4):
+            for name, title in CLICKS.items():
+                clicked[name].append(_clicking(walk, title))
         for name, path in paths.items():
-            warm = []
-            for _ in range(5):
-                page = context.new_page()
-                warm.append(_opening(page, site + path))
-                page.close()
+            warm = _tabs(context, site + path)
             typical = statistics.median(warm)
+            inside = f"   by a click {statistics.median(clicked[name][1:]):5.2f} s" if name in clicked else ""
             say(
                 f"  {name:12} cold {cold[name]:5.2f} s {verdict(cold[name], COLD_LIMIT_S):4}   warm {typical:5.2f} s, "
-                f"at worst {max(warm):5.2f} s   {verdict(typical, WARM_LIMIT_S)}"
+                f"at worst {max(warm):5.2f} s   {verdict(typical, WARM_LIMIT_S):4}{inside}"
             )
         browser.close()
+
+
+def _tabs(context: Any, address: str) -> list[float]:
+    took = []
+    for _ in range(5):
+        page = context.new_page()
+        took.append(_opening(page, address))
+        page.close()
+    return took
 
 
 def _opening(page: Any, address: str) -> float:
     at = time.perf_counter()
     page.goto(address)
     page.wait_for_function(SETTLED, timeout=120_000)
+    return time.perf_counter() - at
+
+
+def _clicking(page: Any, title: str) -> float:
+    before = page.locator("h1").inner_text()
+    link = page.get_by_test_id("stSidebarNav").get_by_role("link", name=title)
+    at = time.perf_counter()
+    link.click()
+    page.wait_for_function(SETTLED, arg=before, timeout=120_000)
     return time.perf_counter() - at
 
 

@@ -171,6 +171,30 @@ def test_a_moment_marked_done_leaves_the_queue_and_can_come_back(as_viewer: Any,
     assert "Nothing has been marked done yet" in words(done)
 
 
+def test_a_large_team_is_read_one_role_at_a_time_and_a_small_one_at_once(as_viewer: Any, own_desk_url: str) -> None:
+    as_viewer("admin", own_desk_url)
+
+    def roles(**parameters: str) -> list[str]:
+        st.cache_data.clear()
+        return [heading.value for heading in opened("leaderboard", parameters).subheader]
+
+    def join(name: str, how_many: int) -> None:
+        with psycopg.connect(own_desk_url) as connection:
+            connection.execute(
+                "insert into marts.mart_leaderboard select (jsonb_populate_record(mart_leaderboard, "
+                "jsonb_build_object('rep_name', %s || nth, 'role', 'SE'))).* "
+                "from marts.mart_leaderboard cross join generate_series(1, %s) as nth where rep_id = 'finch'",
+                [name, how_many],
+            )
+
+    join("One", 1)
+    assert roles() == ["Account executives", "Solutions engineers"]
+    join("Many", 30)
+    assert roles() == ["Account executives"]
+    assert roles(role="SE") == ["Solutions engineers"]
+    assert roles(role="all") == ["Account executives", "Solutions engineers"]
+
+
 @pytest.mark.parametrize("page", ["overview", "queue", "rep", "call"])
 def test_a_moment_that_could_go_better_shows_what_the_customer_had_said(page: str, as_viewer: Any) -> None:
     as_viewer("admin")

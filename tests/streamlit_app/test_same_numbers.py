@@ -23,6 +23,7 @@ PAGES = {
     "overview": {},
     "queue": {},
     "rep": {"rep": "finch"},
+    "talking": {"rep": "finch", "view": "How they talk"},
     "levels": {"call": CALL, "view": "Levels"},
     "numbers": {"call": CALL, "view": "Numbers"},
     "leaderboard": {},
@@ -99,7 +100,8 @@ def shown_pages(module_desk_url: str) -> Shown:
         for key, value in parameters.items():
             app.query_params[key] = value
         if name != "overview":
-            app.switch_page(f"app_pages/{'call' if 'call' in parameters else name}.py")
+            # what a page is about names it: one page shows several views
+            app.switch_page(f"app_pages/{next(iter(parameters), name)}.py")
         # tables behind a view are drawn when they are asked for
         app.session_state["rows-skills-90"] = True
         shown.pages[name] = app.run()
@@ -200,11 +202,11 @@ def talk_ratio(shown: Shown) -> None:
 
 def longest_monologue(shown: Shown) -> None:
     wanted = shown.sql(f"select avg(spoken.longest_monologue_s) {OF_FINCH}")
-    assert shown.metric("rep", "Longest monologue") == f"{wanted:.0f} s"
+    assert shown.metric("talking", "Longest monologue") == f"{wanted:.0f} s"
 
 
 def patience(shown: Shown) -> None:
-    assert shown.metric("rep", "Patience") == f"{shown.sql(f'select avg(spoken.patience_s) {OF_FINCH}'):.1f} s"
+    assert shown.metric("talking", "Patience") == f"{shown.sql(f'select avg(spoken.patience_s) {OF_FINCH}'):.1f} s"
 
 
 def interruption_rate(shown: Shown) -> None:
@@ -214,12 +216,12 @@ def interruption_rate(shown: Shown) -> None:
 
 def switches_per_min(shown: Shown) -> None:
     wanted = shown.sql(f"select avg(spoken.switches_per_min) {OF_FINCH}")
-    assert shown.metric("rep", "Switches a minute") == f"{wanted:.1f}"
+    assert shown.metric("talking", "Switches a minute") == f"{wanted:.1f}"
 
 
 def questions_per_hour(shown: Shown) -> None:
     wanted = shown.sql(f"select avg(spoken.questions_per_hour) {OF_FINCH}")
-    assert shown.metric("rep", "Questions an hour") == f"{wanted:.0f}"
+    assert shown.metric("talking", "Questions an hour") == f"{wanted:.0f}"
 
 
 SPENT = "from marts.fct_llm_requests where day > current_date - 28"
