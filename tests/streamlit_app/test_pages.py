@@ -183,7 +183,8 @@ def test_a_large_team_is_read_one_role_at_a_time_and_a_small_one_at_once(as_view
             connection.execute(
                 "insert into marts.mart_leaderboard select (jsonb_populate_record(mart_leaderboard, "
                 "jsonb_build_object('team_id', %s || nth, 'role', 'SE'))).* "
-                "from marts.mart_leaderboard cross join generate_series(1, %s) as nth where rep_id = 'finch' and role = 'AE'",
+                "from marts.mart_leaderboard cross join generate_series(1, %s) as nth "
+                "where rep_id = 'finch' and role = 'AE'",
                 [name, how_many],
             )
 
