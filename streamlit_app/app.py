@@ -11,6 +11,7 @@ import streamlit as st
 
 from streamlit_app.cached import VIEWER_KEY, database, people_in_warehouse, settings
 from streamlit_app.chrome import DISCLAIMER, viewer_line
+from streamlit_app.filters import EVERYONE
 from streamlit_app.queries.database import NotBuiltYetError, TooSlowError, WarehouseDownError, WarehouseError
 from streamlit_app.queries.marks import audit
 from streamlit_app.queries.viewer import ADMIN, LEADER, UnknownViewerError, Viewer, viewer_for
@@ -76,29 +77,27 @@ def _local_viewer(local: str) -> Viewer:
     return signed_in
 
 
+@st.dialog("Look through someone's eyes")
 def _choose_whose_eyes(signed_in_as: Viewer) -> None:
     """Local admins may look through anyone's eyes: the quickest way to check who sees what."""
     everyone = {person.rep_id: person for person in people_in_warehouse() if person.is_active}
-
-    def look() -> None:
-        chosen = st.session_state["whose_eyes"]
-        st.query_params.pop("as", None)
-        st.session_state["seen_as"] = chosen if chosen != "admin" else None
-
-    options = ["admin", *sorted(everyone, key=lambda rep_id: everyone[rep_id].rep_name)]
-    st.selectbox(
-        "Look through the eyes of",
+    options = [EVERYONE, *sorted(everyone, key=lambda rep_id: everyone[rep_id].rep_name)]
+    current = signed_in_as.viewer_id if signed_in_as.viewer_id in everyone else EVERYONE
+    chosen = st.selectbox(
+        "Person",
         options,
-        index=options.index(signed_in_as.viewer_id) if signed_in_as.viewer_id in options else 0,
+        index=options.index(current),
         format_func=lambda rep_id: (
-            "Admin (everyone)"
-            if rep_id == "admin"
+            "Your own: everyone's calls"
+            if rep_id == EVERYONE
             else f"{everyone[rep_id].rep_name}{' (manager)' if everyone[rep_id].is_manager else ''}"
         ),
-        key="whose_eyes",
-        on_change=look,
-        help="Local mode only. Pages show exactly what this person may see.",
     )
+    st.caption("Local mode only. Pages show exactly what this person may see.")
+    if chosen != current:
+        st.query_params.pop("as", None)
+        st.session_state["seen_as"] = chosen if chosen != EVERYONE else None
+        st.rerun()
 
 
 def _record_view(path: str, latency_ms: int) -> None:
@@ -117,96 +116,43 @@ def _record_view(path: str, latency_ms: int) -> None:
         )
 
 
+# each page's title says what it is, its first line what it answers
+PAGES = {
+    "Coach": (
+        ("overview", "Overview", "home"),
+        ("queue", "Coaching queue", "checklist"),
+        ("rep", "Rep", "person"),
+        ("call", "Call", "call"),
+        ("reviews", "Weekly reviews", "event_note"),
+    ),
+    "Find": (
+        ("search", "Search", "search"),
+        ("compare", "Compare calls", "compare_arrows"),
+    ),
+    "Team": (
+        ("leaderboard", "Leaderboard", "leaderboard"),
+        ("skills", "Skills", "grid_on"),
+    ),
+    "Trust": (
+        ("costs", "Cost and cache", "payments"),
+        ("quality", "Judge quality", "verified"),
+        ("health", "Pipeline health", "monitor_heart"),
+    ),
+}
+# off for reps: seeing only oneself is no board, and places are not the point
+FOR_TEAMS = ("leaderboard", "skills", "costs")
+
+
 def _pages(viewer: Viewer) -> dict[str, list[st.Page]]:
-    page = st.Page
-    coach = [
-        page(
-            "app_pages/overview.py",
-            title="Overview",
-            icon=":material/home:",
-            default=True,
-            help="What needs you this week: the four dimensions, who is moving, and where to start.",
-        ),
-        page(
-            "app_pages/queue.py",
-            title="Coaching queue",
-            icon=":material/checklist:",
-            help="The moments that most deserve your time, with the reason. Mark them done or snooze them.",
-        ),
-        page(
-            "app_pages/rep.py",
-            title="Rep",
-            icon=":material/person:",
-            help="One rep: trends with their uncertainty, the skill to work on, the latest quoted moments.",
-        ),
-        page(
-            "app_pages/call.py",
-            title="Call",
-            icon=":material/call:",
-            help="One call: who spoke when, what was said, how it was scored and which quotes show it.",
-        ),
-        page(
-            "app_pages/reviews.py",
-            title="Weekly reviews",
-            icon=":material/event_note:",
-            help="Drafts for one-to-ones and team meetings, week by week.",
-        ),
-    ]
-    find = [
-        page(
-            "app_pages/search.py",
-            title="Search",
-            icon=":material/search:",
-            help="Calls by words that were said, rep, account, type, score and objection.",
-        ),
-        page(
-            "app_pages/compare.py",
-            title="Compare calls",
-            icon=":material/compare_arrows:",
-            help="Two calls side by side, under the same rubric version.",
-        ),
-    ]
-    team = [
-        page(
-            "app_pages/leaderboard.py",
-            title="Leaderboard",
-            icon=":material/leaderboard:",
-            help="Who others can learn from: tiers and intervals instead of places.",
-        ),
-        page(
-            "app_pages/skills.py",
-            title="Skills",
-            icon=":material/grid_on:",
-            help="Criteria by rep, and the topic for the next training.",
-        ),
-    ]
-    trust = [
-        page(
-            "app_pages/quality.py",
-            title="Judge quality",
-            icon=":material/verified:",
-            help="How far the scores can be trusted: quotes, agreement with people, repeats.",
-        ),
-        page(
-            "app_pages/health.py",
-            title="Pipeline health",
-            icon=":material/monitor_heart:",
-            help="What was loaded and scored, what failed, and how long it took.",
-        ),
-    ]
-    if viewer.sees_a_team:
-        trust.insert(
-            0,
-            page(
-                "app_pages/costs.py",
-                title="Cost and cache",
-                icon=":material/payments:",
-                help="What the analysis costs per call and dimension, and what caching saves.",
-            ),
-        )
-        # off for reps: seeing only oneself is no board, and places are not the point
-        return {"Coach": coach, "Find": find, "Team": team, "Trust": trust}
-    return {"Coach": coach, "Find": find, "Trust": trust}
+    shown = {
+        section: [
+            st.Page(f"app_pages/{name}.py", title=title, icon=f":material/{icon}:", default=name == "overview")
+            for name, title, icon in pages
+            if viewer.sees_a_team or name not in FOR_TEAMS
+        ]
+        for section, pages in PAGES.items()
+    }
+    return {section: pages for section, pages in shown.items() if pages}
 
 
 st.set_page_config(page_title="Call coach", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
@@ -215,13 +161,18 @@ try:
     st.session_state[VIEWER_KEY] = _sign_in()
     viewer = st.session_state[VIEWER_KEY]
     page = st.navigation(_pages(viewer), expanded=True)
+    looks_elsewhere = False
     with st.sidebar:
-        if settings().local_viewer in ("admin", "leader") and not _has_sign_in():
-            _choose_whose_eyes(viewer)
         st.caption(f":material/visibility: Viewing as {viewer_line()}{'' if _has_sign_in() else ' · local mode'}")
+        if settings().local_viewer in ("admin", "leader") and not _has_sign_in():
+            looks_elsewhere = st.button(
+                "Look through someone's eyes", icon=":material/switch_account:", type="tertiary"
+            )
         if _has_sign_in():
             st.button("Sign out", icon=":material/logout:", on_click=st.logout, type="tertiary")
         st.caption(DISCLAIMER)
+    if looks_elsewhere:
+        _choose_whose_eyes(viewer)
     started = time.perf_counter()
     # only seen by whoever waits: the word comes after half a second
     with st.spinner("Reading the warehouse …"):

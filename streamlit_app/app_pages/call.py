@@ -48,7 +48,7 @@ STATEMENTS = (
 )
 VERDICTS: tuple[tuple[Verdict, str], ...] = (("agree", ":material/thumb_up:"), ("disagree", ":material/thumb_down:"))
 
-MOMENTS_SHOWN = 8
+MOMENTS_SHOWN = 6
 
 viewer = current_viewer()
 linked_call_id = url_value("call")

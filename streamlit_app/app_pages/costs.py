@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit_app.address import url_choice
 from streamlit_app.cached import ask
 from streamlit_app.charts import cost_by_day, frame_of
-from streamlit_app.chrome import calls_text, csv_button, dimension_title, page_head, rows_table, stop_when_empty
+from streamlit_app.chrome import calls_text, csv_button, dimension_title, page_head, stop_when_empty
 from streamlit_app.queries.costs import costs
 from streamlit_app.queries.metrics import help_for
 from streamlit_app.queries.periods import resolve
@@ -91,9 +91,6 @@ for total in totals:
 days = ask(costs, **window, group_by="day")
 st.subheader("Per day", anchor=False)
 st.vega_lite_chart(cost_by_day(days.rows, **window), alt=f"Cost per day over {len(days)} days")
-by_dimension = frame_of(ask(costs, **window, group_by="dimension"))
-by_dimension["group"] = by_dimension["group"].map(dimension_title)
-by_model = frame_of(ask(costs, **window, group_by="model"))
 COLUMNS: dict[str, Any] = {
     "cost_usd": st.column_config.NumberColumn("Cost", format="$%.2f"),
     "cost_per_scored_call_usd": st.column_config.NumberColumn("Per scored call", format="$%.4f"),
@@ -112,18 +109,20 @@ COLUMNS: dict[str, Any] = {
     "is_sandbox": "Sandbox",
 }
 
-
-def look(name: str) -> dict[str, Any]:
-    """How a table of costs is shown, its groups first."""
-    return {
-        "column_config": {**COLUMNS, "group": st.column_config.TextColumn(name, pinned=True)},
-        "column_order": ["group", *COLUMNS],
-        "alt": f"Requests, tokens and cost by {name.lower()}",
-    }
-
-
-rows_table("All days as a table", frame_of(days), "costs-day", **look("Day"))
-for name, frame in (("Dimension", by_dimension), ("Model", by_model)):
-    st.subheader(f"By {name.lower()}", anchor=False)
-    st.dataframe(frame, hide_index=True, placeholder="–", **look(name))
-    csv_button(frame, f"costs-{name.lower()}")
+GROUPS = {"dimension": "Dimension", "model": "Model", "day": "Day"}
+group = url_choice(
+    "By", list(GROUPS), name="by", default="dimension", what="grouping", kind="segments", format_func=GROUPS.__getitem__
+)
+frame = frame_of(days if group == "day" else ask(costs, **window, group_by=group))
+if group == "dimension":
+    frame["group"] = frame["group"].map(dimension_title)
+title = GROUPS[group or "dimension"]
+st.dataframe(
+    frame,
+    hide_index=True,
+    placeholder="–",
+    alt=f"Requests, tokens and cost by {title.lower()}",
+    column_config={**COLUMNS, "group": st.column_config.TextColumn(title, pinned=True)},
+    column_order=["group", *COLUMNS],
+)
+csv_button(frame, f"costs-{group}")
