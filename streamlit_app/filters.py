@@ -46,7 +46,7 @@ def rep_choice() -> str | None:
 
 
 def dimension_choice() -> str | None:
-    """One dimension, or none for all of them."""
+    """One dimension, or none for all of them; on its own line, since within a row it does not break on a phone."""
     chosen = url_choice(
         "Dimension",
         [EVERYONE, *DIMENSIONS],

@@ -42,16 +42,16 @@ page_head(
     "Leaderboard",
     lead="Who others can learn from. Reps of one tier cannot be told apart, so there are no places.",
 )
+dimension = url_choice(
+    "Dimension",
+    list(DIMENSIONS),
+    name="dimension",
+    default="discovery",
+    what="dimension",
+    kind="segments",
+    format_func=dimension_title,
+)
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    dimension = url_choice(
-        "Dimension",
-        list(DIMENSIONS),
-        name="dimension",
-        default="discovery",
-        what="dimension",
-        kind="segments",
-        format_func=dimension_title,
-    )
     window_days = window_choice()
     team_id = team_choice()
 

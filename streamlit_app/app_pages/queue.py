@@ -56,7 +56,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         format_func=str.capitalize,
     )
     rep_id = rep_choice()
-    dimension = dimension_choice()
+dimension = dimension_choice()
 
 filters = {
     "state": state,

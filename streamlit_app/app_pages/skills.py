@@ -29,8 +29,8 @@ TABLE = (
 )
 
 page_head("Skills", lead="Criteria by rep: what the team does reliably, and the topic for the next training.")
+dimension = dimension_choice()
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    dimension = dimension_choice()
     window_days = window_choice()
     team_id = team_choice()
 rows = ask(

@@ -1,4 +1,4 @@
-"""How fast the desk answers in a large warehouse: start of the MCP server, tools over HTTP, pages in a browser, memory.
+"""How fast the desk answers in a large warehouse: start, tools over HTTP, hostile texts, pages in a browser, memory.
 
     python tests/benchmarks/warehouse.py --keep FOLDER    makes the warehouse and prints its URL
     python tests/benchmarks/desk.py --database-url URL    prints every figure beside its limit
@@ -38,6 +38,23 @@ START_LIMIT_S, TOOL_LIMIT_MS, WARM_LIMIT_S, COLD_LIMIT_S = 2.0, 100.0, 1.0, 3.0
 # memory that a long-lived server may still gain after its first hundred views
 GROWTH_LIMIT_MB = 30
 SESSIONS = 8
+# what a question may cost whoever else waits, however it is put; the database gives up at 10 s
+HOSTILE_LIMIT_S = 2.0
+HOSTILE = (
+    "x" * 1_000_000,
+    "price " * 30_000,
+    "%_" * 60,
+    "(a+)+$" * 20,
+    "!(a & b | c) <-> d:* " * 9,
+    " or ".join(["price", "budget", "time"] * 8),
+    "price budget time cost plan team next week call data",
+    "-price -budget -time -the",
+    "the of and to",
+    '"' * 199,
+    "'; drop schema marts cascade; --",
+    "e" + "\u0301" * 199,
+    "a\x00b",
+)
 INITIALIZE = {
     "jsonrpc": "2.0",
     "id": 1,
@@ -259,6 +276,30 @@ async def measure_tools(url: str, about: Subjects, rounds: int) -> None:
             say(f"  20 at once: {time.perf_counter() - at:.2f} s, {len(errors)} errors {errors or ''}")
 
 
+async def measure_hostile(url: str, about: Subjects) -> None:
+    """The slowest answer or refusal of each tool when one of its texts is what nobody should send."""
+    port = free_port()
+    with process(["-m", "streamlit_app.mcp_server", "--http", "--port", str(port)], url):
+        listening(port)
+        async with Client(StreamableHttpTransport(f"http://127.0.0.1:{port}/mcp")) as client:
+            schemas = {tool.name: tool.input_schema["properties"] for tool in await client.list_tools()}
+            say(f"hostile texts in every text argument, the slowest of each tool; limit {HOSTILE_LIMIT_S:g} s")
+            for tool, usual in tool_calls(about).items():
+                took: list[tuple[float, str]] = []
+                for name, schema in schemas[tool].items():
+                    kinds = [schema, *schema.get("anyOf", ())]
+                    if not any(kind.get("type") == "string" and "enum" not in kind for kind in kinds):
+                        continue
+                    for text in HOSTILE:
+                        at = time.perf_counter()
+                        await client.call_tool(tool, {**usual, name: text}, raise_on_error=False)
+                        took.append((time.perf_counter() - at, f"{name}={text[:24]!r}"))
+                if took:
+                    slowest, what = max(took)
+                    found = f"{len(took):4} asked   {slowest:5.2f} s   {verdict(slowest, HOSTILE_LIMIT_S):4}"
+                    say(f"  {tool:28} {found}   {what}")
+
+
 def measure_pages(url: str, about: Subjects, views: int, *, is_timed: bool) -> None:
     port = free_port()
     app = str(ROOT / "streamlit_app" / "app.py")
@@ -374,7 +415,7 @@ def main() -> None:
     parser.add_argument("--database-url", required=True)
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--views", type=int, default=1_000)
-    parser.add_argument("--only", choices=["start", "tools", "pages", "memory"])
+    parser.add_argument("--only", choices=["start", "tools", "hostile", "pages", "memory"])
     arguments = parser.parse_args()
     url = arguments.database_url
     say(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
@@ -383,6 +424,8 @@ def main() -> None:
         measure_start(url)
     if arguments.only in (None, "tools"):
         asyncio.run(measure_tools(url, about, arguments.rounds))
+    if arguments.only in (None, "hostile"):
+        asyncio.run(measure_hostile(url, about))
     if arguments.only in (None, "pages", "memory"):
         measure_pages(url, about, arguments.views, is_timed=arguments.only != "memory")
 

@@ -23,6 +23,7 @@ PAGES = {
     "overview": "/",
     "queue": "/queue",
     "rep": "/rep?rep=finch",
+    "talking": "/rep?rep=finch&view=How+they+talk",
     "call": "/call?call=call-finch-05-0",
     "transcript": "/call?call=call-finch-05-0&view=Transcript",
     "product": "/call?call=call-finch-03-0&view=Product",
