@@ -25,7 +25,7 @@ from fastmcp.tools.base import ToolResult
 from pydantic import ValidationError as PydanticValidationError
 from structlog.contextvars import bound_contextvars
 
-from streamlit_app.logs import LogSettings, write_logs
+from dlt_pipelines.logs import LogSettings, write_logs
 from streamlit_app.mcp_guides import DATA_NOT_INSTRUCTIONS, register_guides
 from streamlit_app.mcp_identity import Identity, verifier_from
 from streamlit_app.mcp_tools.registry import register
