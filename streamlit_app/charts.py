@@ -10,10 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from streamlit_app.queries.calls import Turn
 from streamlit_app.queries.costs import Cost
 from streamlit_app.queries.follow_ups import TalkShare
-from streamlit_app.queries.moments import Moment
 from streamlit_app.queries.scores import ScoredCall, TrendWeek
 from streamlit_app.queries.trust import HealthDay
 
@@ -178,53 +176,6 @@ def score_range(intervals: Iterable[Interval], *, middle: float | None = None) -
         dashes = {"strokeDash": [4, 3], "color": "gray"}
         layers.insert(0, _layer([{"middle": middle}], "rule", dashes, x=_number("middle", **across)))
     return {"layer": layers, "height": 28 * len(rows) + 30}
-
-
-def talk_strip(turns: Sequence[Turn], moments: Sequence[Moment], *, speaker_names: dict[str, str]) -> Spec | None:
-    """Who spoke when: one lane per speaker, quoted moments as marks above their place."""
-    if not turns:
-        return None
-    spoken = [
-        {
-            "from": round(turn.start_ms / 60_000, 3),
-            # a turn without an end, or of an instant, still shows
-            "to": round((max(turn.start_ms, turn.end_ms) + 400) / 60_000, 3),
-            "speaker": speaker_names.get(turn.speaker_label, turn.speaker_label),
-            "side": turn.side,
-            "turn": turn.turn_id,
-            "said": turn.text[:160],
-            "opacity": 0.35 if turn.is_backchannel else 1,
-        }
-        for turn in turns
-    ]
-    kinds = {"strength": "strength", "gap": "to work on"}
-    marks = [
-        {
-            "from": round(moment.start_ms / 60_000, 3),
-            "speaker": "Moments",
-            "kind": kinds.get(moment.polarity, moment.polarity),
-            "quote": moment.quote[:160],
-        }
-        for moment in moments
-    ]
-    lanes = [*(["Moments"] if marks else []), *dict.fromkeys(turn["speaker"] for turn in spoken)]
-    sides = ["rep", "customer", "team", "unknown"]
-    y = _names("speaker", 80, scale={"domain": lanes})
-    x = _number("from", scale={"nice": False})
-    x["axis"] = {"title": "minutes", "grid": True, "tickMinStep": 1, "tickCount": 8}
-    colour = {"field": "side", "type": "nominal", "sort": sides, "scale": {"domain": sides}, "legend": None}
-    opacity = _number("opacity", scale=None)
-    tips = _tips(("speaker", "Speaker"), ("turn", "Turn"), ("said", "Said"))
-    bar = {"height": 16, "cornerRadius": 2}
-    across = {"x": x, "x2": {"field": "to"}}
-    layers = [_layer(spoken, "bar", bar, y=y, color=colour, opacity=opacity, tooltip=tips, **across)]
-    if marks:
-        shape = {"field": "kind", "type": "nominal", "legend": {"orient": "bottom", "title": None}}
-        shape["scale"] = {"domain": list(kinds.values()), "range": ["triangle-up", "diamond"]}
-        tips = _tips(("kind", "Moment"), ("quote", "Quote"))
-        point = {"filled": True, "size": 60, "opacity": 0.8, "color": "gray"}
-        layers.append(_layer(marks, "point", point, x=x, y=y, shape=shape, tooltip=tips))
-    return {"layer": layers, "height": 28 * len(lanes) + 75}
 
 
 def paired_levels(rows: Sequence[Mapping[str, Any]]) -> Spec:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from streamlit_app.address import url_choice, url_page, url_value
 from streamlit_app.cached import ask, current_viewer, database
-from streamlit_app.charts import frame_of, talk_strip
+from streamlit_app.charts import frame_of
 from streamlit_app.chrome import (
     calls_text,
     csv_button,
@@ -38,6 +38,7 @@ from streamlit_app.queries.metrics import DIMENSIONS, help_for
 from streamlit_app.queries.moments import Moment, list_moments
 from streamlit_app.queries.statements import list_statements
 from streamlit_app.rubric_texts import criterion_title, marker_question
+from streamlit_app.talk_strip import talk_strip
 from streamlit_app.texts import clock
 from streamlit_app.transcript import speaker_name, transcript_html
 
@@ -204,11 +205,14 @@ if focus is not None:
 
 turns = ask(call_turns, call_id=call_id)
 strip = talk_strip(
-    turns.rows, moments.rows, speaker_names={turn.speaker_label: speaker_name(turn.speaker_label) for turn in turns}
+    turns.rows,
+    moments.rows,
+    label=f"Turns per speaker over the call, {len(turns)} turns, {len(moments)} quoted moments",
 )
 if strip is not None:
     st.subheader("Who spoke when", anchor=False)
-    st.vega_lite_chart(strip, alt=f"Turns per speaker over the call, {len(turns)} turns, {len(moments)} quoted moments")
+    st.html(strip)
+    st.caption("Bars: turns, pale ones only listened along. ▲ strength, ◆ to work on. Hover to read.")
 
 VIEWS = ["Moments", "Transcript", "Brief", "Product", "Levels", "Numbers"]
 view = url_choice("View", VIEWS, name="view", default="Moments", what="view", kind="segments")

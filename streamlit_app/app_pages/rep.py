@@ -29,6 +29,7 @@ from streamlit_app.chrome import (
     stop_when_empty,
     words_before,
 )
+from streamlit_app.filters import EVERYONE
 from streamlit_app.queries.follow_ups import rhythms, talk_shares
 from streamlit_app.queries.metrics import DIMENSIONS, MIN_N_SHOW, help_for
 from streamlit_app.queries.moments import Moment, list_moments
@@ -82,39 +83,63 @@ first_day = state.window_end - timedelta(weeks=WEEKS_SHOWN) if state.window_end 
 calls = ask(rep_scored_calls, rep_id=rep_id, since=first_day)
 weeks = ask(rep_trend, rep_id=rep_id, since=first_day)
 
-st.caption(
-    f"The last {WEEKS_SHOWN} weeks. Dots: calls. Line: mean of the last ten calls, with its 95 % interval. Hollow dots "
-    "and the dashed end of the line: running week. Dashed upright: new rubric."
-)
-with st.grid(2, min_column_width=330):
+with st.grid(4, min_column_width=170):
     for dimension in DIMENSIONS:
         row = now.get(dimension)
-        with st.container(border=True, gap="small"):
+        signal = row.signal if row else "too few calls"
+        with st.container(border=True, height="stretch"):
             standing = (
                 f"**{score_text(row.rolling_score)}** :gray[· 95 % interval "
                 f"{interval_text(row.rolling_low, row.rolling_high)} · last {calls_text(row.rolling_n)}]"
                 if row and row.rolling_score is not None
                 else f":gray[No rolling score yet: {calls_text(row.rolling_n if row else 0)} with a score.]"
             )
-            signal = row.signal if row else "too few calls"
             st.markdown(
-                f"#### {dimension_title(dimension)} {signal_badge(signal)}\n\n{standing}",
+                f"**{dimension_title(dimension)}**  \n{signal_badge(signal)}\n\n{standing}",
                 help=help_for("rolling_score"),
             )
-            own_calls = [call for call in calls if call.dimension == dimension]
-            chart = rep_dimension(own_calls, [week for week in weeks if week.dimension == dimension])
-            not_applicable = sum(call.score is None for call in own_calls)
-            if chart is None:
-                st.caption(f"No call with a score in the last {WEEKS_SHOWN} weeks.")
-                continue
-            st.vega_lite_chart(
-                chart,
-                alt=f"{dimension_title(dimension)} of {rep.rep_name}: {len(own_calls) - not_applicable} scored calls, "
-                f"rolling score {score_text(row.rolling_score if row else None)}, "
-                f"{signal}",
-            )
-            not_applicable_text = f"Not applicable on {calls_text(not_applicable)}. " if not_applicable else ""
-            st.caption(f"{not_applicable_text}Rubric {row.rubric_version if row else 'unknown'}.")
+
+focus = focus_skill(ask(skills, rep_id=rep_id))
+shown_dimension = url_choice(
+    "Trend",
+    [*DIMENSIONS, EVERYONE],
+    name="dimension",
+    default=focus.dimension if focus else DIMENSIONS[0],
+    what="dimension",
+    kind="segments",
+    format_func=lambda option: "All four" if option == EVERYONE else dimension_title(option),
+)
+
+
+def trend(dimension: str) -> None:
+    own_calls = [call for call in calls if call.dimension == dimension]
+    n_scored = sum(call.score is not None for call in own_calls)
+    chart = rep_dimension(own_calls, [week for week in weeks if week.dimension == dimension])
+    if chart is None:
+        st.caption(f"{dimension_title(dimension)}: no call with a score in the last {WEEKS_SHOWN} weeks.")
+        return
+    row = now.get(dimension)
+    rubric = f"rubric {row.rubric_version}" if row else "rubric unknown"
+    skipped = f", not applicable on {calls_text(len(own_calls) - n_scored)}" if n_scored < len(own_calls) else ""
+    st.markdown(f"**{dimension_title(dimension)}** {small(f'{calls_text(n_scored)} with a score{skipped} · {rubric}')}")
+    st.vega_lite_chart(
+        chart,
+        alt=f"{dimension_title(dimension)} of {rep.rep_name}: {n_scored} scored calls, "
+        f"rolling score {score_text(row.rolling_score if row else None)}, {row.signal if row else 'too few calls'}",
+    )
+
+
+if shown_dimension == EVERYONE:
+    with st.grid(2, min_column_width=330):
+        for dimension in DIMENSIONS:
+            with st.container():
+                trend(dimension)
+else:
+    trend(shown_dimension or DIMENSIONS[0])
+st.caption(
+    f"The last {WEEKS_SHOWN} weeks. Dots: calls. Line: mean of the last ten calls, with its 95 % interval. Hollow dots "
+    "and the dashed end of the line: running week. Dashed upright: new rubric."
+)
 
 
 def one_per_turn(found: Iterable[Moment]) -> list[Moment]:
@@ -130,7 +155,6 @@ st.subheader(
     anchor=False,
     help="The criterion that would raise the score most: its distance to a 5 times its weight, over 90 days.",
 )
-focus = focus_skill(ask(skills, rep_id=rep_id))
 if focus is None:
     st.caption("No criterion has enough scored calls yet.")
 else:
