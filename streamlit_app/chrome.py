@@ -174,14 +174,8 @@ def small(text: str) -> str:
 
 
 def words_before(text: str | None) -> str:
-    """What the customer had said when a moment came that could have gone better."""
-    return f":material/person: Customer before: “{plain(excerpt(text, CONTEXT_CHARACTERS))}”" if text else ""
-
-
-def said_before(text: str | None) -> None:
-    """The customer's words as a line of their own."""
-    if text:
-        st.caption(words_before(text))
+    """A quiet line of what the customer had said when a moment came that could have gone better; empty without."""
+    return small(f":material/person: Customer before: “{plain(excerpt(text, CONTEXT_CHARACTERS))}”") if text else ""
 
 
 def paragraphs(*parts: str) -> None:

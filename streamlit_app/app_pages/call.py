@@ -178,7 +178,7 @@ def moment_card(moment: Moment, *, is_linked: bool = True) -> None:
         paragraphs(
             f"{polarity_badge(moment.polarity)} **{plain(criterion_title(moment.criterion_id))}**  \n"
             + small(place + verified),
-            small(words_before(moment.customer_said)) if moment.customer_said else "",
+            words_before(moment.customer_said),
             f"“{plain(moment.quote)}”",
             small(plain(marker_question(moment.marker_id))),
             small(f"Why: {plain(why)}") if why else "",

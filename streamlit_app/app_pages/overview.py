@@ -13,11 +13,13 @@ from streamlit_app.chrome import (
     link_to_call,
     link_to_rep,
     page_head,
+    paragraphs,
     plain,
-    said_before,
     score_text,
     signal_badge,
+    small,
     stop_when_empty,
+    words_before,
 )
 from streamlit_app.filters import team_choice
 from streamlit_app.queries.coaching_queue import QueuedMoment, coaching_queue
@@ -29,7 +31,7 @@ from streamlit_app.week_bars import week_bars
 
 ARROWS = {"up": " :green[:material/trending_up:]", "down": " :orange[:material/trending_down:]"}
 N_MOMENTS = 3
-REPS_SHOWN = 12
+REPS_SHOWN = 8
 
 viewer = current_viewer()
 state = page_head(
@@ -111,10 +113,11 @@ with left:
                     f"{dimension_title(moment.dimension)}: {plain(moment.criterion_title or moment.criterion_id)}",
                     width="content",
                 )
-            said_before(moment.customer_said)
-            st.markdown(f"“{plain(moment.quote)}”")
-            if moment.suggestion:
-                st.markdown(f":material/lightbulb: {plain(moment.suggestion)}")
+            paragraphs(
+                words_before(moment.customer_said),
+                f"“{plain(moment.quote)}”",
+                f":material/lightbulb: {plain(moment.suggestion)}" if moment.suggestion else "",
+            )
             link_to_call(moment.call_id, "Open the moment", moment=moment.moment_id, icon=":material/play_arrow:")
     if not moments:
         st.caption("Nothing is waiting in the coaching queue.")
@@ -132,11 +135,13 @@ with right:
         for rep_id, own_rows in list(found.items())[:4]:
             with st.container(border=True, gap="xsmall"):
                 link_to_rep(rep_id, f"**{plain(own_rows[0].rep_name)}**")
-                for row in own_rows:
-                    st.markdown(
+                paragraphs(
+                    *(
                         f"{signal_badge(signal)} {dimension_title(row.dimension)} **{score_text(row.rolling_score)}** "
-                        f":gray[:small[{interval_text(row.rolling_low, row.rolling_high)}]]"
+                        + small(interval_text(row.rolling_low, row.rolling_high))
+                        for row in own_rows
                     )
+                )
     if not any(trends.values()):
         st.caption("No trend is clear enough to be called one. That is the usual state: single weeks are mostly noise.")
     else:

@@ -156,7 +156,7 @@ for moment in moments:
                 f"on {day_text(moment.marked_at)}" + (f": {plain(moment.note)}" if moment.note else "")
             )
         paragraphs(
-            small(words_before(moment.customer_said)) if moment.customer_said else "",
+            words_before(moment.customer_said),
             f"“{plain(moment.quote)}”",
             f":material/lightbulb: {plain(moment.suggestion)}" if moment.suggestion else "",
             small(plain(moment.reason)) if moment.reason else "",

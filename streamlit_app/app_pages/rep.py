@@ -166,7 +166,7 @@ else:
         gaps = ask(list_moments, rep_id=rep_id, criterion_id=focus.criterion_id, polarity="gap", limit=12)
         for moment in one_per_turn(gaps)[:2]:
             paragraphs(
-                small(words_before(moment.customer_said)) if moment.customer_said else "",
+                words_before(moment.customer_said),
                 f"“{plain(moment.quote)}”",
                 f":material/lightbulb: {plain(moment.suggestion)}" if moment.suggestion else "",
             )
@@ -188,7 +188,7 @@ def latest_moments() -> None:
             with st.container(border=True, gap="xsmall", height="stretch"):
                 paragraphs(
                     f"{polarity_badge(moment.polarity)} {small(dimension_title(moment.dimension))}",
-                    small(words_before(moment.customer_said)) if moment.customer_said else "",
+                    words_before(moment.customer_said),
                     f"“{plain(moment.quote)}”",
                     small(plain(marker_question(moment.marker_id))),
                 )
