@@ -71,10 +71,14 @@
     that an earlier release made. The oid in the name keeps a full refresh from colliding.
 #}
 {% macro index_hashes(first_row=none) %}
+    {{- keep_index('held', '(source_hash)' ~ (' where ' ~ first_row if first_row else '')) -}}
+{% endmacro %}
+
+{% macro keep_index(name, definition) %}
     {% if execute %}
     {% set found = run_query("select cast(cast('" ~ this ~ "' as regclass) as oid)") %}
-    create index if not exists {{ this.identifier }}_held_{{ found.columns[0].values()[0] }}
-    on {{ this }} (source_hash){% if first_row %} where {{ first_row }}{% endif %}
+    create index if not exists {{ this.identifier }}_{{ name }}_{{ found.columns[0].values()[0] }}
+    on {{ this }} {{ definition }}
     {% endif %}
 {% endmacro %}
 

@@ -20,6 +20,7 @@ from streamlit_app.chrome import (
 )
 from streamlit_app.queries.database import COUNT_CAP
 from streamlit_app.queries.metrics import DIMENSIONS
+from streamlit_app.queries.newest import NoWordsError
 from streamlit_app.queries.people import list_reps
 from streamlit_app.queries.periods import resolve
 from streamlit_app.queries.search import search_calls
@@ -115,7 +116,11 @@ filters = {
     "since": None if period == "all" else stretch.since,
     "until": None if period == "all" else stretch.until,
 }
-newest = ask(search_calls, **filters, limit=PAGE_SIZE, with_total=True)
+try:
+    newest = ask(search_calls, **filters, limit=PAGE_SIZE, with_total=True)
+except NoWordsError as nothing:
+    st.info(str(nothing), icon=":material/search_off:")
+    st.stop()
 stop_when_empty(newest, "Nothing fits. Drop a filter, widen the time, or use fewer words.")
 # calls with a common word are not counted: the word index would have to name them all
 uncounted = f"More than {PAGE_SIZE if text else COUNT_CAP:,}"

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any
 
 from streamlit_app.queries.database import Database, Rows
-from streamlit_app.queries.newest import complete
+from streamlit_app.queries.newest import are_rare, complete, require_words
 from streamlit_app.queries.viewer import Viewer
 
 
@@ -36,7 +36,7 @@ class Moment:
 
 
 # how many of the newest moments have their turns read before the word index is asked, which names every turn that was
-# ever hit: 50 ms for common words, and some 300 ms for those that few quotes hold
+# ever hit: some 50 ms, and for common words that few quotes hold another 300 ms
 N_NEWEST = (8_000, 80_000)
 
 # left out for who sees everyone: joined, every moment would be compared with every rep
@@ -262,6 +262,7 @@ def list_moments(
 
     if text is None:
         return ask(_FOUND, _COUNTED if with_total else None)
+    require_words(text, database=database, viewer=viewer)
     for n_newest in N_NEWEST:
         parameters["n_newest"] = n_newest
         newest = ask(_FOUND_IN_NEWEST, None)
@@ -278,4 +279,6 @@ def list_moments(
         )
         if whole is not None:
             return whole
+        if are_rare(text, database=database, viewer=viewer):
+            break
     return ask(_FOUND_BY_INDEX, _COUNTED if with_total else None)

@@ -11,9 +11,18 @@ Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
-class _LookedAt:
+class _Counted:
     n: int
 
+
+_WORDS = """
+words as (
+    select numnode(websearch_to_tsquery('english', %(text)s)) as n
+)
+
+select words.n
+from words
+"""
 
 _LOOKED_AT = """
 , looked_at as (
@@ -25,6 +34,33 @@ _LOOKED_AT = """
 select count(*) as n
 from looked_at
 """
+
+
+# the word index names so many turns, and their moments are looked up, in a second at most
+_FEW = 100_000
+_SAYING = "select 1 from marts.fct_turns where fct_turns.search @@ websearch_to_tsquery('english', %(text)s)"
+
+
+class NoWordsError(LookupError):
+    """The text holds nothing that the word index keeps."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"There is no word to search for in “{text[:80]}”: signs, and words like “the” or “and”, are in no index. "
+            "Name a rarer word, or leave the text out."
+        )
+
+
+def require_words(text: str, *, database: Database, viewer: Viewer) -> None:
+    """Raises `NoWordsError`: what can match nothing would otherwise be looked for everywhere."""
+    words = database.row(viewer, _Counted, _WORDS, {"text": text})
+    if words is None or not words.n:
+        raise NoWordsError(text)
+
+
+def are_rare(text: str, *, database: Database, viewer: Viewer) -> bool:
+    """Whether the index names the turns with these words sooner than they are met further down."""
+    return database.expected_rows(viewer, _SAYING, {"text": text}) <= _FEW
 
 
 def complete(
@@ -41,7 +77,7 @@ def complete(
 
     `fitting` is a statement up to its step of that name.
     """
-    looked_at = database.row(viewer, _LookedAt, fitting + _LOOKED_AT, parameters)
+    looked_at = database.row(viewer, _Counted, fitting + _LOOKED_AT, parameters)
     if looked_at is None or looked_at.n >= parameters["n_newest"]:
         return None
     return replace(newest, total=offset + len(newest) if with_total and (newest or not offset) else None)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from streamlit_app.queries.database import Database, Rows
-from streamlit_app.queries.newest import complete
+from streamlit_app.queries.newest import complete, require_words
 from streamlit_app.queries.viewer import Viewer
 
 
@@ -253,6 +253,7 @@ def search_calls(
 
     if text is None:
         return ask(_FOUND, _COUNTED if with_total else None)
+    require_words(text, database=database, viewer=viewer)
     newest = ask(_FOUND_IN_NEWEST, None)
     if newest.is_truncated:
         return newest

@@ -221,6 +221,13 @@ def test_the_page_of_a_long_list_is_in_its_address(wanted: str, shown: int, as_v
     assert app.get("pagination")[0].proto.default == (last if shown == -1 else shown)
 
 
+def test_a_search_for_nothing_but_small_words_says_so(as_viewer: Any) -> None:
+    as_viewer("admin")
+    app = opened("search", {"q": "the of and"})
+    assert not app.exception
+    assert "There is no word to search for" in words(app)
+
+
 def test_text_from_a_call_is_never_markup(as_viewer: Any, own_desk_url: str) -> None:
     with psycopg.connect(own_desk_url) as connection:
         connection.execute("update marts.fct_evidence set quote = '<script>x</script> [link](http://x) :red[loud] $x$'")

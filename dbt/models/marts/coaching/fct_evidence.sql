@@ -4,7 +4,6 @@
         incremental_strategy='append',
         on_schema_change='append_new_columns',
         indexes=[
-            {'columns': ['call_id', 'dimension']},
             {'columns': ['rep_id', 'dimension', 'week_start']},
             {'columns': ['rep_id', 'week_start']},
             {'columns': ['source_hash']},
@@ -18,7 +17,10 @@
                 first_row='evidence_number = 1',
             ) }}",
         ],
-        post_hook="{{ index_hashes('evidence_number = 1') }}",
+        post_hook=[
+            "{{ index_hashes('evidence_number = 1') }}",
+            "{{ keep_index('turn', '(call_id, turn_id)') }}",
+        ],
     )
 }}
 
