@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any
 
 from streamlit_app.queries.database import Database, Rows
-from streamlit_app.queries.newest import are_rare, complete, require_words
+from streamlit_app.queries.newest import COMMON, RARE, complete, expected_turns, require_words
 from streamlit_app.queries.viewer import Viewer
 
 
@@ -229,7 +229,7 @@ def list_moments(
 ) -> Rows[Moment]:
     """Moments of one call in the order they were said, of several calls newest call first.
 
-    With words the total is known only where the newest moments, up to the last of `N_NEWEST`, did not fill the page.
+    With common words the total is known only where the newest moments, `N_NEWEST` at most, did not fill the page.
     """
     text = " ".join((text or "").split())[:400] or None
     order = _AS_SAID if call_id is not None else _NEWEST_CALL_FIRST
@@ -263,7 +263,8 @@ def list_moments(
     if text is None:
         return ask(_FOUND, _COUNTED if with_total else None)
     require_words(text, database=database, viewer=viewer)
-    for n_newest in N_NEWEST:
+    n_expected = expected_turns(text, database=database, viewer=viewer)
+    for n_newest in () if n_expected <= RARE else N_NEWEST[:1] if n_expected <= COMMON else N_NEWEST:
         parameters["n_newest"] = n_newest
         newest = ask(_FOUND_IN_NEWEST, None)
         if newest.is_truncated:
@@ -279,6 +280,4 @@ def list_moments(
         )
         if whole is not None:
             return whole
-        if are_rare(text, database=database, viewer=viewer):
-            break
     return ask(_FOUND_BY_INDEX, _COUNTED if with_total else None)

@@ -36,8 +36,10 @@ from looked_at
 """
 
 
-# the word index names so many turns, and their moments are looked up, in a second at most
-_FEW = 100_000
+# up to so many turns the word index names them, and their calls and moments are looked up, before the newest were read
+RARE = 8_000
+# and up to so many within a second
+COMMON = 100_000
 _SAYING = "select 1 from marts.fct_turns where fct_turns.search @@ websearch_to_tsquery('english', %(text)s)"
 
 
@@ -58,9 +60,9 @@ def require_words(text: str, *, database: Database, viewer: Viewer) -> None:
         raise NoWordsError(text)
 
 
-def are_rare(text: str, *, database: Database, viewer: Viewer) -> bool:
-    """Whether the index names the turns with these words sooner than they are met further down."""
-    return database.expected_rows(viewer, _SAYING, {"text": text}) <= _FEW
+def expected_turns(text: str, *, database: Database, viewer: Viewer) -> int:
+    """In how many turns of everyone these words are expected to stand, by the planner's statistics."""
+    return database.expected_rows(viewer, _SAYING, {"text": text})
 
 
 def complete(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from streamlit_app.queries.database import Database, Rows
-from streamlit_app.queries.newest import complete, require_words
+from streamlit_app.queries.newest import RARE, complete, expected_turns, require_words
 from streamlit_app.queries.viewer import Viewer
 
 
@@ -216,7 +216,8 @@ def search_calls(
 ) -> Rows[FoundCall]:
     """Newest first; `min_score` is included, `max_score` is not, and without a dimension any dimension may fit.
 
-    With words the total is known only where the newest calls, `N_NEWEST` and more further down, did not fill the page.
+    With common words the total is known only where the newest calls, `N_NEWEST` and more further down, did not fill the
+    page.
     """
     text = " ".join((text or "").split())[:400] or None
     escaped = (account or "").strip()[:200].replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
@@ -254,16 +255,19 @@ def search_calls(
     if text is None:
         return ask(_FOUND, _COUNTED if with_total else None)
     require_words(text, database=database, viewer=viewer)
-    newest = ask(_FOUND_IN_NEWEST, None)
-    if newest.is_truncated:
-        return newest
-    whole = complete(
-        newest,
-        database=database,
-        viewer=viewer,
-        fitting=_FITTING,
-        parameters=parameters,
-        offset=offset,
-        with_total=with_total,
-    )
-    return whole if whole is not None else ask(_FOUND_BY_INDEX, _COUNTED if with_total else None)
+    if expected_turns(text, database=database, viewer=viewer) > RARE:
+        newest = ask(_FOUND_IN_NEWEST, None)
+        if newest.is_truncated:
+            return newest
+        whole = complete(
+            newest,
+            database=database,
+            viewer=viewer,
+            fitting=_FITTING,
+            parameters=parameters,
+            offset=offset,
+            with_total=with_total,
+        )
+        if whole is not None:
+            return whole
+    return ask(_FOUND_BY_INDEX, _COUNTED if with_total else None)

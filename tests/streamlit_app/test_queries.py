@@ -362,6 +362,30 @@ def test_hostile_text_is_only_ever_a_value(hostile: str, desk: Database, viewers
     assert len(calls.latest_calls(desk, viewer, limit=5_000)) == 24
 
 
+@pytest.mark.parametrize("text", ["price", "price or night", "-price", "nobodysaidthis"])
+@pytest.mark.parametrize("n_newest", [1, 8_000])
+def test_rare_and_common_words_are_found_alike_though_not_in_the_same_way(
+    text: str, n_newest: int, desk: Database, viewers: dict[str, Viewer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(role: str, offset: int) -> list[list[Any]]:
+        shown = {"text": text, "limit": 6, "offset": offset}
+        return [
+            [moment.evidence_id for moment in moments.list_moments(desk, viewers[role], **shown)],
+            [call.call_id for call in search.search_calls(desk, viewers[role], **shown)],
+        ]
+
+    pages = [(role, offset) for role in ("rep", "manager", "admin") for offset in (0, 12)]
+    by_index = [found(*page) for page in pages]
+    monkeypatch.setattr(moments, "N_NEWEST", (n_newest, 2 * n_newest))
+    monkeypatch.setattr(search, "N_NEWEST", n_newest)
+    for rare, common in ((-1, 1_000_000), (-1, -1)):
+        monkeypatch.setattr(moments, "RARE", rare)
+        monkeypatch.setattr(search, "RARE", rare)
+        monkeypatch.setattr(moments, "COMMON", common)
+        assert [found(*page) for page in pages] == by_index
+    assert any(any(lists) for lists in by_index) is (text != "nobodysaidthis")
+
+
 @pytest.mark.parametrize("wordless", ["the of and to", "%_%_", "!?", '""', "-the"])
 def test_a_text_without_a_word_is_said_to_hold_none_instead_of_looked_for(
     wordless: str, desk: Database, viewers: dict[str, Viewer]
