@@ -267,12 +267,17 @@ def mount_handshake_era(server: FastMCP) -> None:
     """Tools that ask the client in the middle of a call, as revisions up to 2025-11-25 do."""
 
     async def elicited(ctx: Context, schema: dict[str, Any], message: str) -> types.ElicitResult:
-        return await ctx.session.elicit_form(message=message, requested_schema=schema)
+        # on the stream of the call: the other one may not be open yet, and what is sent before is lost
+        return await ctx.session.elicit_form(
+            message=message, requested_schema=schema, related_request_id=ctx.request_id
+        )
 
     @server.tool(output_schema=None, description=ABOUT)
     async def test_sampling(prompt: str, ctx: Context) -> ToolResult:
         found = await ctx.session.create_message(
-            messages=[types.SamplingMessage(role="user", content=text(prompt))], max_tokens=100
+            messages=[types.SamplingMessage(role="user", content=text(prompt))],
+            max_tokens=100,
+            related_request_id=ctx.request_id,
         )
         return ToolResult(content=[text(f"LLM response: {getattr(found.content, 'text', '')}")])
 
