@@ -110,6 +110,7 @@ def demo(
             weeks,
             [
                 "[bold]uv run call-coach up[/bold] opens the dashboard, the Dagster UI and the MCP server on this data",
+                "[bold]uv run call-coach review[/bold] writes last week's reviews for reps, managers and leadership",
                 "[bold]uv run call-coach demo[/bold] again costs no request; after a change to a rubric in "
                 "knowledge/rubrics only its dimension is scored anew",
                 "[bold]uv run call-coach run[/bold] does the same with your Gong, Claude and Postgres "

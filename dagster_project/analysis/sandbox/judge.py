@@ -325,19 +325,24 @@ def brief(spoken: Transcript) -> dict[str, Any]:
         "objections": objections,
         "next_steps": steps,
         "flags": flags,
-        "priority_reason": f"{n_open} open objections, {risks} risks, {len(steps)} next steps.",
+        "priority_reason": f"{counted(n_open, 'open objection')}, {counted(risks, 'risk')}, "
+        f"{counted(len(steps), 'next step')}.",
         "priority": priority,
     }
+
+
+def counted(n: int, thing: str) -> str:
+    return f"{n} {thing}{'' if n == 1 else 's'}"
 
 
 def summarise(spoken: Transcript, *, objections: int, steps: int) -> str:
     words = Counter(word for turn in spoken.turns for word in content_words(turn.text))
     topics = ", ".join(word for word, _ in sorted(words.items(), key=lambda item: (-item[1], item[0]))[:5])
     minutes = (spoken.turns[-1].second // 60 + 1) if spoken.turns else 0
-    closing = f"They agreed on {steps} next steps." if steps else "No next step was agreed."
+    closing = f"They agreed on {counted(steps, 'next step')}." if steps else "No next step was agreed."
     return (
         f"A conversation of {len(spoken.turns)} turns over {minutes} minutes, mostly about {topics}. "
-        f"The customer raised {objections} objections. {closing}"
+        f"The customer raised {counted(objections, 'objection')}. {closing}"
     )
 
 
