@@ -174,6 +174,25 @@ def test_a_choice_goes_into_the_address_and_back_undoes_it(
     assert "dimension=" not in page.url
 
 
+def test_an_admin_of_this_machine_sees_what_a_rep_sees_and_comes_back(
+    site: str, page: Any, opened: Opened, settled: Settled
+) -> None:
+    def look(person: str) -> str:
+        page.get_by_role("button", name="Look through someone's eyes").click()
+        page.get_by_role("combobox", name="Person").click()
+        page.get_by_role("option", name=re.compile(f"^{person}")).click()
+        page.get_by_role("dialog").wait_for(state="detached")
+        settled(page)
+        return str(page.inner_text("[data-testid=stSidebar]"))
+
+    opened(page, site + "/queue?rep=crane")
+    sidebar = look("Finch Sample")
+    assert "Viewing as Finch Sample (rep), sees your own calls" in sidebar
+    assert "Leaderboard" not in sidebar
+    assert "Crane Sample" not in text_of(page)
+    assert "Viewing as Admin (admin), sees everyone's calls" in look("Your own")
+
+
 @pytest.mark.parametrize("path", STALE)
 def test_a_stale_link_says_so(path: str, site: str, page: Any, opened: Opened) -> None:
     opened(page, site + path)
