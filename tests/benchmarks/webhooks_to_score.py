@@ -206,8 +206,8 @@ def surroundings(company: Company) -> Iterator[tuple[Path, str, Simulator]]:
             postgres.stop(home / "postgres")
 
 
-def scored(database_url: str) -> set[str]:
-    """Calls whose four scores are in the marts."""
+def with_outcome(database_url: str) -> set[str]:
+    """Calls that the marts hold with a score, or the reason why there is none, in all four dimensions."""
     with psycopg.connect(database_url) as connection:
         rows = connection.execute(
             "select call_id from marts.fct_scores where is_current "
@@ -223,11 +223,11 @@ def ask_again_now(database_url: str) -> None:
 
 
 def wait_for(database_url: str, call_ids: set[str], *, timeout_s: float) -> float:
-    """Seconds until all are scored in the marts; infinite when time runs out."""
+    """Seconds until all have their outcome in the marts; infinite when time runs out."""
     started = time.monotonic()
     while time.monotonic() - started < timeout_s:
         with suppress(psycopg.Error):
-            if call_ids <= scored(database_url):
+            if call_ids <= with_outcome(database_url):
                 return time.monotonic() - started
         time.sleep(0.25)
     return float("inf")
@@ -291,13 +291,16 @@ def measure(house: House, company: Company, simulator: Simulator, options: argpa
     pending = {(call_id, copy) for call_id in call_ids for copy in ("first", "second")}
     killed: Counter[str] = Counter()
     next_kill = time.monotonic() + rng.uniform(1, 10)
-    # a burst comes at once; under kills there must be something to lose all the time
-    at_once = 50 if not options.kills else 1 + len(pending) // (8 * options.kills)
+    n_events, n_tries = len(pending), 0
     while True:
-        pending -= {event for event in sorted(pending)[:at_once] if house.announce(event[0], note=event[1])}
+        # a burst comes at once; under kills there must be something to lose until the last of them
+        n_due = n_events if not options.kills else n_events * (1 + n_tries) // (1 + options.kills)
+        due = sorted(pending)[: min(50, max(0, n_due - (n_events - len(pending))))]
+        pending -= {event for event in due if house.announce(event[0], note=event[1])}
         if sum(killed.values()) < options.kills and time.monotonic() > next_kill:
             victim = rng.choice([name for name in VICTIMS if killed[name] == min(killed[name] for name in VICTIMS)])
             killed[victim] += house.kill(victim, rng)
+            n_tries += 1
             next_kill = time.monotonic() + rng.uniform(1, 15)
             ask_again_now(house.database_url)
         with suppress(psycopg.Error):
@@ -320,7 +323,7 @@ def measure(house: House, company: Company, simulator: Simulator, options: argpa
         events=2 * len(call_ids),
         seconds=round(seconds, 1),
         killed=dict(killed),
-        scored=len(call_ids & scored(house.database_url)),
+        with_outcome=len(call_ids & with_outcome(house.database_url)),
         statuses=statuses(house.database_url),
         transcript_fetches_per_call=dict(Counter(fetches[call] for call in call_ids)),
         doubled_scores=doubles[0] if doubles else None,
