@@ -1,4 +1,4 @@
-"""Words are looked for among the newest of what fits before the word index is asked."""
+"""How words are looked for: rare ones by the word index, common ones among the newest of what fits first."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
