@@ -20,10 +20,10 @@ from streamlit_app.chrome import (
 )
 from streamlit_app.queries.database import COUNT_CAP
 from streamlit_app.queries.metrics import DIMENSIONS
-from streamlit_app.queries.newest import NoWordsError
 from streamlit_app.queries.people import list_reps
 from streamlit_app.queries.periods import resolve
 from streamlit_app.queries.search import search_calls
+from streamlit_app.queries.words import NoWordsError
 from streamlit_app.texts import clock
 
 SCORES = {

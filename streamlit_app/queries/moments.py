@@ -5,8 +5,8 @@ from datetime import date, datetime
 from typing import Any
 
 from streamlit_app.queries.database import Database, Rows
-from streamlit_app.queries.newest import COMMON, RARE, complete, expected_turns, require_words
 from streamlit_app.queries.viewer import Viewer
+from streamlit_app.queries.words import find_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,22 +262,14 @@ def list_moments(
 
     if text is None:
         return ask(_FOUND, _COUNTED if with_total else None)
-    require_words(text, database=database, viewer=viewer)
-    n_expected = expected_turns(text, database=database, viewer=viewer)
-    for n_newest in () if n_expected <= RARE else N_NEWEST[:1] if n_expected <= COMMON else N_NEWEST:
-        parameters["n_newest"] = n_newest
-        newest = ask(_FOUND_IN_NEWEST, None)
-        if newest.is_truncated:
-            return newest
-        whole = complete(
-            newest,
-            database=database,
-            viewer=viewer,
-            fitting=fitting,
-            parameters=parameters,
-            offset=offset,
-            with_total=with_total,
-        )
-        if whole is not None:
-            return whole
-    return ask(_FOUND_BY_INDEX, _COUNTED if with_total else None)
+    return find_words(
+        fitting=fitting,
+        parameters=parameters,
+        database=database,
+        viewer=viewer,
+        steps=N_NEWEST,
+        in_newest=lambda: ask(_FOUND_IN_NEWEST, None),
+        by_index=lambda: ask(_FOUND_BY_INDEX, _COUNTED if with_total else None),
+        offset=offset,
+        with_total=with_total,
+    )

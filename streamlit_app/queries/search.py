@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 from streamlit_app.queries.database import Database, Rows
-from streamlit_app.queries.newest import RARE, complete, expected_turns, require_words
 from streamlit_app.queries.viewer import Viewer
+from streamlit_app.queries.words import find_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,9 +222,7 @@ def search_calls(
     """
     text = " ".join((text or "").split())[:400] or None
     escaped = (account or "").strip()[:200].replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    # a page far down is still found among the newest where the words are said on every other call
-    n_newest = N_NEWEST + 2 * (offset + limit)
-    parameters = {
+    parameters: dict[str, Any] = {
         "text": text,
         "rep_id": rep_id,
         "team_id": team_id,
@@ -237,7 +236,6 @@ def search_calls(
         "call_type": call_type,
         "since": since,
         "until": until,
-        "n_newest": n_newest,
     }
 
     def ask(found: str, counted: str | None) -> Rows[FoundCall]:
@@ -254,20 +252,15 @@ def search_calls(
 
     if text is None:
         return ask(_FOUND, _COUNTED if with_total else None)
-    require_words(text, database=database, viewer=viewer)
-    if expected_turns(text, database=database, viewer=viewer) > RARE:
-        newest = ask(_FOUND_IN_NEWEST, None)
-        if newest.is_truncated:
-            return newest
-        whole = complete(
-            newest,
-            database=database,
-            viewer=viewer,
-            fitting=_FITTING,
-            parameters=parameters,
-            offset=offset,
-            with_total=with_total,
-        )
-        if whole is not None:
-            return whole
-    return ask(_FOUND_BY_INDEX, _COUNTED if with_total else None)
+    return find_words(
+        fitting=_FITTING,
+        parameters=parameters,
+        database=database,
+        viewer=viewer,
+        # a page far down is still found among the newest where the words are said on every other call
+        steps=(N_NEWEST + 2 * (offset + limit),),
+        in_newest=lambda: ask(_FOUND_IN_NEWEST, None),
+        by_index=lambda: ask(_FOUND_BY_INDEX, _COUNTED if with_total else None),
+        offset=offset,
+        with_total=with_total,
+    )

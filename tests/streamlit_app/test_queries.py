@@ -31,10 +31,11 @@ from streamlit_app.queries import (
     statements,
     talking,
     trust,
+    words,
 )
 from streamlit_app.queries.database import Database, UnreadableValueError
-from streamlit_app.queries.newest import NoWordsError
 from streamlit_app.queries.viewer import Viewer
+from streamlit_app.queries.words import NoWordsError
 
 ROOT = Path(__file__).parents[2]
 # the rows of each question, and which rep a row speaks of
@@ -379,9 +380,8 @@ def test_rare_and_common_words_are_found_alike_though_not_in_the_same_way(
     monkeypatch.setattr(moments, "N_NEWEST", (n_newest, 2 * n_newest))
     monkeypatch.setattr(search, "N_NEWEST", n_newest)
     for rare, common in ((-1, 1_000_000), (-1, -1)):
-        monkeypatch.setattr(moments, "RARE", rare)
-        monkeypatch.setattr(search, "RARE", rare)
-        monkeypatch.setattr(moments, "COMMON", common)
+        monkeypatch.setattr(words, "RARE", rare)
+        monkeypatch.setattr(words, "COMMON", common)
         assert [found(*page) for page in pages] == by_index
     assert any(any(lists) for lists in by_index) is (text != "nobodysaidthis")
 
